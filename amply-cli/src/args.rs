@@ -1,0 +1,112 @@
+//! What was typed. What will happen is decided in `session.rs` and the commands.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::cmd::{RouteArgs, SandboxArgs};
+use crate::exit::Failed;
+
+/// Which provider should run this task?
+#[derive(Parser)]
+#[command(name = "amply", version, disable_help_subcommand = true, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Environment: AMPLY_API_KEY, AMPLY_BASE_URL, AMPLY_TIMEOUT, AMPLY_CA_BUNDLE. A flag goes before its variable.
+
+Exit codes: 0 ok, 1 not there or a local problem, 2 bad usage or a refused request, 3 key not accepted, 4 payment \
+needed, 5 not allowed, 6 rate limit or quota, 7 no answer, 8 the server failed, 9 not an Amply answer, 130 Ctrl-C";
+
+/// Options that stand before or after any command.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Where the API is; a URL without a path gets `/api/v1`
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// Read the API key from standard input
+    #[arg(long, global = true)]
+    pub(crate) api_key_stdin: bool,
+    /// Use a sandbox inside this process: no account, no network
+    #[arg(long, global = true)]
+    pub(crate) sandbox: bool,
+    /// Print the server's JSON (also when the output is no terminal)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Limit for one call, such as 30s or 500ms
+    #[arg(long, global = true, value_name = "TIME", value_parser = amply_sdk::env::parse_timeout)]
+    pub(crate) timeout: Option<Duration>,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    pub(crate) color: Color,
+    /// Show each attempt and each wait
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Print no notes and no warnings
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Ask which provider should run a task
+    Route(RouteArgs),
+    /// List the providers that are ranked
+    Providers,
+    /// Show how the server is set up and how it is
+    Status,
+    /// Show public totals of the platform
+    PlatformMetrics,
+    /// Serve a local Amply until Ctrl-C
+    Sandbox(SandboxArgs),
+}
+
+impl Command {
+    /// Whether Ctrl-C is the usual end of the command.
+    pub(crate) fn handles_ctrl_c(&self) -> bool {
+        matches!(self, Self::Sandbox(_))
+    }
+}
+
+impl Args {
+    /// Options that exclude each other, wherever they stand: the parser compares only those on one side of the
+    /// command.
+    pub(crate) fn check(&self) -> Result<(), Failed> {
+        let global = &self.global;
+        let refuse = |message: &str| Err(Failed::Usage(message.to_owned()));
+        if global.sandbox && global.base_url.is_some() {
+            return refuse(
+                "`--sandbox` cannot be used with `--base-url`: it calls a server inside this process",
+            );
+        }
+        if global.sandbox && global.api_key_stdin {
+            return refuse("`--sandbox` cannot be used with `--api-key-stdin`: it has a key of its own");
+        }
+        if global.sandbox && matches!(self.command, Command::Sandbox(_)) {
+            return refuse("`amply sandbox` cannot be used with `--sandbox`: it serves one itself");
+        }
+        if global.quiet && global.verbose > 0 {
+            return refuse("`--quiet` cannot be used with `--verbose`");
+        }
+        match &self.command {
+            Command::Route(route) if global.api_key_stdin && route.reads_stdin() => {
+                refuse("`--api-key-stdin` cannot be used with the task `-`: both would read standard input")
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `amply route`: a task in, a ranking out.
+
+use amply_sdk::{FilterComplexity, Ranking, Route, RouteRequest, Usd, WorkloadType};
+use anstyle::AnsiColor;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::exit::Failed;
+use crate::session::{Session, read_stdin};
+use crate::table::{self, number, text};
+use crate::term::Term;
+
+#[derive(clap::Args)]
+pub(crate) struct RouteArgs {
+    /// The task in plain words, or `-` to read it from standard input
+    #[arg(value_name = "TASK")]
+    task: String,
+    /// Dimensions of one vector, 1 to 65536
+    #[arg(long, value_name = "N")]
+    dimension: Option<u32>,
+    /// What the workload mostly does
+    #[arg(long, value_name = "TYPE", ignore_case = true, value_parser = words::<WorkloadType>(WorkloadType::ALL.map(|(word, _)| word)))]
+    workload_type: Option<WorkloadType>,
+    /// How involved the metadata filters are
+    #[arg(long, value_name = "LEVEL", ignore_case = true, value_parser = words::<FilterComplexity>(FilterComplexity::ALL.map(|(word, _)| word)))]
+    filter_complexity: Option<FilterComplexity>,
+    /// Hint: a provider that costs much more ranks lower; 0 switches it off
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    budget_usd: Option<Usd>,
+    /// Hint: a provider whose p99 is much slower ranks lower; 0 switches it off
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    latency_target_ms: Option<f64>,
+    /// Hard limit on the cost of a million operations
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    budget_usd_per_1m_ops: Option<Usd>,
+    /// Hard limit on the p99 latency
+    #[arg(long, value_name = "MS", allow_negative_numbers = true)]
+    slo_p99_ms: Option<f64>,
+    /// Where the call came from: 1 to 64 letters, digits and . _ : @ / -
+    #[arg(long, value_name = "TAG")]
+    referral_tag: Option<String>,
+    /// Ask the server to treat the call as a trial
+    #[arg(long)]
+    sandbox_mode: bool,
+    /// A policy to pass through, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    enterprise_policy: Option<String>,
+}
+
+/// The words that the API knows, as a parser that names them when another one comes.
+fn words<T>(words: [&'static str; 3]) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err = amply_sdk::Error> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
+
+impl RouteArgs {
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.task == "-"
+    }
+
+    /// The request that was typed, checked.
+    pub(crate) fn request(&self) -> Result<RouteRequest, Failed> {
+        let task = if self.reads_stdin() { read_stdin("the task")? } else { self.task.clone() };
+        let mut request = RouteRequest::new(task);
+        if let Some(dimension) = self.dimension {
+            request = request.dimension(dimension);
+        }
+        if let Some(workload_type) = self.workload_type {
+            request = request.workload_type(workload_type);
+        }
+        if let Some(filter_complexity) = self.filter_complexity {
+            request = request.filter_complexity(filter_complexity);
+        }
+        if let Some(budget) = self.budget_usd {
+            request = request.budget_usd(budget);
+        }
+        if let Some(ms) = self.latency_target_ms {
+            request = request.latency_target_ms(ms);
+        }
+        if let Some(budget) = self.budget_usd_per_1m_ops {
+            request = request.budget_usd_per_1m_ops(budget);
+        }
+        if let Some(ms) = self.slo_p99_ms {
+            request = request.slo_p99_ms(ms);
+        }
+        if let Some(tag) = &self.referral_tag {
+            request = request.referral_tag(tag);
+        }
+        if self.sandbox_mode {
+            request = request.sandbox_mode(true);
+        }
+        if let Some(policy) = &self.enterprise_policy {
+            let policy = serde_json::from_str(policy).map_err(|error| {
+                Failed::Usage(format!("`--enterprise-policy` is not a JSON object ({error})"))
+            })?;
+            request = request.enterprise_policy(policy);
+        }
+        request.validate()?;
+        Ok(request)
+    }
+}
+
+pub(crate) async fn run(session: &Session, request: RouteRequest, term: &Term) -> Result<(), Failed> {
+    let route = session.client.route_task(request).await?;
+    if !session.is_sandbox() && route.is_from_fallback_catalog() {
+        term.warn("the server ranked its built-in catalog because the live one was not to be had");
+    }
+    if term.is_json() {
+        return Ok(term.print_json(route.text())?);
+    }
+    Ok(term.print(&page(&route, term))?)
+}
+
+/// The ranking, the recommended provider marked, then why.
+fn page(route: &Route, term: &Term) -> String {
+    let mut paragraphs = Vec::new();
+    let rankings = route.rankings();
+    if !rankings.is_empty() {
+        let columns = [
+            text(""),
+            number("RANK"),
+            text("PROVIDER"),
+            number("SCORE"),
+            number("$/1M DIMS"),
+            number("P99"),
+            number("24H SUCCESS"),
+        ];
+        let mark = |ranking: &Ranking| {
+            if ranking.provider_id == route.recommended { ">" } else { "" }
+        };
+        let row = |ranking: &Ranking| {
+            vec![
+                mark(ranking).to_owned(),
+                table::or_dash(ranking.rank),
+                ranking.provider_id.clone(),
+                ranking.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.4}")),
+                table::or_dash(ranking.cost_per_1m_dims_usd),
+                table::ms(ranking.p99_latency_ms),
+                table::percent(ranking.success_rate_last_24h),
+            ]
+        };
+        let lines = table::lines(&columns, rankings.iter().map(row).collect(), term.width());
+        let painted = lines.iter().enumerate().map(|(index, line)| match line {
+            line if index == 0 => term.styled(anstyle::Style::new().dimmed(), line),
+            line if line.starts_with('>') => term.styled(AnsiColor::Green.on_default().bold(), line),
+            line => line.clone(),
+        });
+        paragraphs.push(painted.collect::<Vec<_>>().join("\n"));
+    }
+    let cost = route.estimated_cost_usd.map(|cost| format!(", estimated cost ${cost}"));
+    let p99 = route.expected_p99_latency_ms.map(|ms| format!(", expected p99 {ms} ms"));
+    let summary = format!("{}{}{}", route.recommended, cost.unwrap_or_default(), p99.unwrap_or_default());
+    let summary = table::wrapped(&format!("Recommended: {summary}"), term.width());
+    paragraphs.push(term.styled(anstyle::Style::new().bold(), &summary));
+    if let Some(why) = route.explain() {
+        paragraphs.push(table::wrapped(&why, term.width()));
+    }
+    if let Some(route_id) = &route.route_id {
+        paragraphs.push(table::wrapped(&format!("Route id: {route_id}"), term.width()));
+    }
+    paragraphs.join("\n\n")
+}

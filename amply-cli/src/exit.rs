@@ -1,0 +1,169 @@
+//! The one place where a failure becomes words and an exit code.
+
+use std::borrow::Cow;
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+use amply_sdk::Error;
+use serde::Serialize;
+
+use crate::term::{Term, write_stderr};
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// A call failed.
+    Call(Error),
+    /// What was typed cannot be meant.
+    Usage(String),
+    /// Something on this machine.
+    Local(String),
+    /// Standard output could not be written.
+    Output(io::Error),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failed {
+    /// Says what happened, on standard error, and gives the exit code.
+    pub(crate) fn report(&self, term: &Term) -> ExitCode {
+        let code = self.exit_code();
+        match self {
+            Self::Interrupted => {}
+            // The reader has seen enough.
+            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            _ if term.is_json() => write_stderr(&format!("{}\n", self.to_json())),
+            Self::Call(error) => {
+                let id = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
+                term.error(&format!("{}{id}", error.message()), self.hint().as_deref());
+            }
+            _ => term.error(&self.message(), self.hint().as_deref()),
+        }
+        ExitCode::from(code)
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Interrupted => 130,
+            Self::Usage(_) => 2,
+            Self::Local(_) | Self::Output(_) => 1,
+            Self::Call(error) => match error.code() {
+                "config" | "invalid_request" | "rejected" => 2,
+                "unauthorized" => 3,
+                "payment_required" => 4,
+                "forbidden" => 5,
+                "rate_limited" | "quota_exceeded" => 6,
+                "transport" | "timeout" => 7,
+                "server" => 8,
+                "protocol" => 9,
+                _ => 1,
+            },
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Usage(_) => "usage",
+            Self::Local(_) => "local",
+            Self::Output(_) => "output",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Call(error) => error.message(),
+            Self::Usage(message) | Self::Local(message) => message.clone(),
+            Self::Output(error) => format!("cannot write to standard output: {error}"),
+            Self::Interrupted => "interrupted".to_owned(),
+        }
+    }
+
+    /// The SDK's advice, in the words of this command where it has its own.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Call(error) if error.is_timeout() && !error.may_have_been_charged() => {
+                Some("try again, or allow more time with `--timeout 60s`".to_owned())
+            }
+            Self::Call(error) => error.hint().map(str::to_owned),
+            Self::Usage(_) => Some("`amply --help` shows what can be typed".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn to_json(&self) -> String {
+        let call = match self {
+            Self::Call(error) => Some(error),
+            _ => None,
+        };
+        let error = ErrorJson {
+            code: self.code(),
+            message: self.message(),
+            hint: self.hint(),
+            exit_code: self.exit_code(),
+            status: call.map(|error| error.status().map_or(0, |status| status.as_u16())),
+            request_id: call.and_then(Error::request_id),
+            is_retryable: call.map(Error::is_retryable),
+            may_have_been_charged: call.map(Error::may_have_been_charged),
+            // An answer that could not be read may have been paid for.
+            body: call
+                .filter(|error| matches!(error, Error::Protocol(_)))
+                .and_then(|error| error.body())
+                .map(String::from_utf8_lossy),
+        };
+        // Texts and numbers can always be written.
+        serde_json::to_string(&Wrapped { error }).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct Wrapped<'a> {
+    error: ErrorJson<'a>,
+}
+
+/// An error for a program. Fields of a call are there when a call was made; `status` is 0 when no answer came.
+#[derive(Serialize)]
+struct ErrorJson<'a> {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    exit_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_retryable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    may_have_been_charged: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Cow<'a, str>>,
+}
+
+/// Help, version, or an argument that cannot be read.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let asked_for_json = std::env::args_os().any(|arg| arg == "--json");
+    if error.use_stderr() && asked_for_json {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        write_stderr(&format!("{}\n", Failed::Usage(message).to_json()));
+    } else {
+        // Nobody is left to tell when this fails.
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}

@@ -1,0 +1,47 @@
+//! The `amply` command: arguments in, text or JSON out. All logic is in the SDK.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod cmd;
+mod exit;
+mod session;
+mod table;
+mod term;
+mod verbose;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Args;
+use crate::exit::Failed;
+use crate::term::Term;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::usage(&error),
+    };
+    let term = Term::new(&args.global);
+    match run(&args, &term) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => failed.report(&term),
+    }
+}
+
+fn run(args: &Args, term: &Term) -> Result<(), Failed> {
+    args.check()?;
+    if args.global.verbose > 0 {
+        verbose::show_attempts();
+    }
+    // One thread is enough for a command, and starts in a fraction of the time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::Local(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = cmd::run(args, term) => done,
+            _ = tokio::signal::ctrl_c(), if !args.command.handles_ctrl_c() => Err(Failed::Interrupted),
+        }
+    })
+}

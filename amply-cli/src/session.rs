@@ -1,0 +1,62 @@
+//! From options to a client: flag before environment, and a sandbox that touches neither key nor network.
+
+use std::io::Read;
+
+use amply_sandbox::Sandbox;
+use amply_sdk::{Client, ClientBuilder};
+
+use crate::args::Global;
+use crate::exit::Failed;
+use crate::term::Term;
+
+/// The most that is read from standard input: far above any key or task.
+const MAX_STDIN: u64 = 1024 * 1024;
+
+/// A client, and the sandbox that it calls, if any. The sandbox ends with the session.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    sandbox: Option<Sandbox>,
+}
+
+impl Session {
+    pub(crate) async fn open(global: &Global, term: &Term) -> Result<Self, Failed> {
+        let (mut builder, sandbox) = match global.sandbox {
+            true => {
+                let sandbox =
+                    Sandbox::builder().start().await.map_err(|error| Failed::Local(error.to_string()))?;
+                term.note("this is the embedded sandbox: a local server with sample data");
+                let builder = Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key());
+                (builder, Some(sandbox))
+            }
+            false => (ClientBuilder::from_env(), None),
+        };
+        if let Some(url) = &global.base_url {
+            builder = builder.base_url(url);
+        }
+        if global.api_key_stdin {
+            builder = builder.api_key(read_stdin("the API key")?);
+        }
+        if let Some(limit) = global.timeout {
+            builder = builder.timeout(limit);
+        }
+        Ok(Self { client: builder.build()?, sandbox })
+    }
+
+    /// Whether the server is the one inside this process.
+    pub(crate) fn is_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+}
+
+/// Standard input as text, without the line break that ends it.
+pub(crate) fn read_stdin(what: &str) -> Result<String, Failed> {
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(MAX_STDIN + 1).read_to_string(&mut text);
+    read.map_err(|error| Failed::Usage(format!("{what} cannot be read from standard input: {error}")))?;
+    if text.len() as u64 > MAX_STDIN {
+        return Err(Failed::Usage(format!("{what} on standard input is larger than {MAX_STDIN} bytes")));
+    }
+    let less = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).map(str::len);
+    text.truncate(less.unwrap_or(text.len()));
+    Ok(text)
+}

@@ -1,0 +1,38 @@
+//! What the sandbox serves, and where. One file per endpoint; `reply` has what their answers share.
+
+mod exchange;
+mod fallback;
+mod openapi;
+mod platform_metrics;
+mod providers;
+mod reply;
+mod route;
+mod status;
+
+use axum::{
+    Router, middleware,
+    routing::{MethodRouter, get, post},
+};
+
+use crate::state::Shared;
+
+/// Path that every endpoint begins with.
+pub(crate) const BASE: &str = "/api/v1";
+
+pub(crate) fn app(state: Shared) -> Router {
+    let public = |method: MethodRouter<Shared>| method.options(|| async { reply::options(reply::PUBLIC) });
+    let keyed = |method: MethodRouter<Shared>| method.options(|| async { reply::options(reply::KEYED) });
+    let endpoints = Router::new()
+        .route("/openapi", public(get(openapi::get)))
+        .route("/platform-metrics", public(get(platform_metrics::get)))
+        .route("/providers", public(get(providers::get)))
+        .route("/route", keyed(post(route::post)))
+        .route("/status", public(get(status::get)));
+    let served = Router::new()
+        .nest(BASE, endpoints)
+        .fallback(fallback::no_such_path)
+        .method_not_allowed_fallback(fallback::wrong_method)
+        .with_state(state.clone());
+    // A router around the router: within one, a 405 gets its `Allow` only after the last layer has seen it.
+    Router::new().fallback_service(served).layer(middleware::from_fn_with_state(state, exchange::observe))
+}

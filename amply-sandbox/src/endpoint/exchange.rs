@@ -1,0 +1,75 @@
+//! One exchange from outside: reads the body within its limit, takes the call down, and sets what all answers share.
+
+use std::{future::poll_fn, pin::Pin};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::{control::Call, state::Shared};
+
+/// [our] the server's own limit is not known.
+const BODY_AT_MOST: usize = 1024 * 1024;
+/// Beyond the limit this much more is read and thrown away, so that a client which first sends all sees the 413 and not a
+/// broken connection.
+const DRAINED_AT_MOST: usize = 64 * 1024 * 1024;
+const VARY: HeaderValue = HeaderValue::from_static(
+    "rsc, next-router-state-tree, next-router-prefetch, next-router-segment-prefetch",
+);
+
+/// A request's body, in the extensions of the request.
+#[derive(Clone, Debug)]
+pub(super) enum ReceivedBody {
+    Whole(Bytes),
+    TooLarge,
+}
+
+pub(super) async fn observe(State(state): State<Shared>, mut request: Request, next: Next) -> Response {
+    let (body, read) = read(std::mem::take(request.body_mut())).await;
+    let number = state.control.arrived(Call {
+        method: request.method().to_string(),
+        path: request.uri().path_and_query().map_or_else(|| request.uri().to_string(), ToString::to_string),
+        headers: texts(request.headers()),
+        body: String::from_utf8_lossy(&read).into_owned(),
+        status: 0,
+    });
+    request.extensions_mut().insert(body);
+
+    let mut response = next.run(request).await;
+    let status = response.status();
+    // The router adds it; the server does not send it.
+    response.headers_mut().remove(header::ALLOW);
+    if !matches!(status, StatusCode::NOT_FOUND | StatusCode::PERMANENT_REDIRECT) {
+        response.headers_mut().insert(header::VARY, VARY);
+    }
+    state.control.answered(number, status.as_u16());
+    response
+}
+
+/// The body for the endpoint, and what was read of it for the record.
+async fn read(mut body: Body) -> (ReceivedBody, Bytes) {
+    let mut read = Vec::new();
+    let mut total = 0_usize;
+    // A client that breaks off leaves what came so far: an incomplete document, which the endpoint refuses as such.
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(data) = frame.into_data() else { continue };
+        total = total.saturating_add(data.len());
+        let room = BODY_AT_MOST.saturating_sub(read.len());
+        read.extend(data.iter().take(room));
+        if total > DRAINED_AT_MOST {
+            break;
+        }
+    }
+    let read = Bytes::from(read);
+    let body = if total > BODY_AT_MOST { ReceivedBody::TooLarge } else { ReceivedBody::Whole(read.clone()) };
+    (body, read)
+}
+
+fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+}

@@ -1,0 +1,45 @@
+//! A small, faithful Amply server in memory, for tests and for trying the client without an account.
+//!
+//! It answers as the real server was seen to answer in release 3.1.12: the same bodies with their keys in the same order, the
+//! same numbers to the last digit, the same errors. It listens on `127.0.0.1` only, keeps nothing on disk, and its ids and
+//! keys follow from a seed. It shares nothing with the client library but JSON.
+//!
+//! ```
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sandbox = amply_sandbox::Sandbox::builder().seed(7).start().await?;
+//!
+//! // Any HTTP client will do; `sandbox.url()` is the base URL to give it. Here, by hand:
+//! let address = sandbox.url().trim_start_matches("http://").trim_end_matches("/api/v1");
+//! let mut connection = tokio::net::TcpStream::connect(address).await?;
+//! connection.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! connection.read_to_string(&mut answer).await?;
+//!
+//! assert!(answer.starts_with("HTTP/1.1 200 OK"));
+//! assert_eq!(sandbox.control().calls()[0].path, "/api/v1/status");
+//! sandbox.stop().await;
+//! # Ok(()) }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod auth;
+mod catalog;
+mod clock;
+mod control;
+mod endpoint;
+mod ids;
+mod js;
+mod json;
+mod keys;
+mod sandbox;
+mod scoring;
+mod state;
+mod validate;
+
+pub use catalog::{Catalog, CatalogError};
+pub use control::{Call, Control};
+pub use sandbox::{Sandbox, SandboxBuilder, StartError};

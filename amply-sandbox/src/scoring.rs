@@ -1,0 +1,68 @@
+//! Which provider is recommended for a task, with which figures: the arithmetic of release 3.1.12, to the last digit.
+//!
+//! Pure: a catalog and a request in, a [`Recommendation`] out. Nothing here rounds for the wire but where the server does.
+
+mod score;
+mod vectors;
+mod weights;
+mod why;
+
+pub(crate) use score::{Components, Scored, score_all};
+pub(crate) use weights::Weights;
+
+use crate::{catalog::Catalog, js, validate::RouteInput, validate::Workload};
+
+const DEFAULT_DIMENSION: f64 = 1536.0;
+/// A quote never covers more than this many units, whatever the task needs.
+const QUOTED_UNITS_AT_MOST: f64 = 25_000.0;
+const LEAST_COST_USD: f64 = 0.0001;
+
+/// The answer to a route request, unrounded unless said otherwise.
+#[derive(Debug)]
+pub(crate) struct Recommendation<'a> {
+    /// In the order of the catalog, not of the ranking.
+    pub(crate) scored: Vec<Scored<'a>>,
+    pub(crate) best: Scored<'a>,
+    pub(crate) weights: Weights,
+    pub(crate) why: String,
+    /// USD, 6 decimals.
+    pub(crate) estimated_cost_usd: f64,
+    /// 2 decimals; infinite when the task names an absurd number.
+    pub(crate) dim_units_estimate: f64,
+    pub(crate) cost_quote_dim_units: f64,
+}
+
+/// Scores every provider of `catalog`; `None` when it has none.
+pub(crate) fn recommend<'a>(catalog: &'a Catalog, input: &RouteInput) -> Option<Recommendation<'a>> {
+    let weights = Weights::of(input.workload, input.filter);
+    let scored = score_all(catalog.providers(), &weights, input);
+
+    let mut ranked = scored.clone();
+    // Stable, and by the unrounded score: of two equals the earlier in the catalog wins.
+    ranked.sort_by(|a, b| b.composite.total_cmp(&a.composite));
+    let mut ranked = ranked.into_iter();
+    let best = ranked.next()?;
+    let runner_up = ranked.next();
+
+    let load = match input.workload {
+        Workload::InsertHeavy => 1.1,
+        Workload::QueryHeavy => 0.35,
+        Workload::Hybrid => 0.65,
+    };
+    let units = vectors::count(&input.task) * input.dimension.unwrap_or(DEFAULT_DIMENSION) * load;
+    let quoted = units.min(QUOTED_UNITS_AT_MOST);
+    let cost = (quoted / 1_000_000.0 * best.provider.cost_per_1m_dims_usd).max(LEAST_COST_USD);
+
+    Some(Recommendation {
+        why: why::sentence(input, best.provider, runner_up.map(|scored| scored.provider)),
+        estimated_cost_usd: js::round_to(cost, 1e6),
+        dim_units_estimate: js::round_to(units, 100.0),
+        cost_quote_dim_units: quoted,
+        scored,
+        best,
+        weights,
+    })
+}
+
+#[cfg(test)]
+mod tests;

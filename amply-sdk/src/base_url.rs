@@ -1,0 +1,157 @@
+//! Where the API is: checked once, joined in one place.
+
+use reqwest::Url;
+
+use crate::error::Error;
+use crate::text::one_line;
+
+/// The public API (API documentation).
+pub(crate) const DEFAULT: &str = "https://www.useamply.com/api/v1";
+
+/// A base URL without a trailing slash. It is https, or it is this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Reads a base URL; one without a path gets `/api/v1`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let shown = one_line(text, 200);
+        let refuse = |why: &str| Error::config(format!("the base URL `{shown}` {why}"));
+        if text.trim() != text || text.is_empty() {
+            return Err(Error::config(format!(
+                "the base URL `{shown}` is empty or has blanks around it; write it like {DEFAULT}"
+            )));
+        }
+        let mut url = match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "https" | "http") => url,
+            // `localhost:8080` parses as a URL whose scheme is `localhost`.
+            _ if !text.contains("://") => {
+                return Err(refuse("has no scheme; put https:// in front of it"));
+            }
+            Ok(_) => {
+                return Err(refuse("is neither https nor http; write it like https://host/api/v1"));
+            }
+            Err(error) => {
+                return Err(refuse(&format!("is not a URL ({error}); write it like {DEFAULT}")));
+            }
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            // The text is not repeated: it holds a password.
+            return Err(Error::config(
+                "the base URL has credentials in it; remove them and pass the key as the API key",
+            ));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(refuse("has a query or a fragment; write it up to the path, without ? or #"));
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return Err(refuse("would send the key unencrypted; use https (http is for this machine only)"));
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(if path.is_empty() { "/api/v1" } else { &path });
+        Ok(Self(url))
+    }
+
+    /// The URL of a path below the base, such as `/route` or `/route/audit?request_id=…`.
+    pub(crate) fn join(&self, path: &str) -> Result<Url, Error> {
+        let refuse = |why: &str| Error::invalid("path", format!("the path `{}` {why}", one_line(path, 100)));
+        if !path.starts_with('/') || path.starts_with("//") {
+            return Err(refuse("does not begin with one slash; write it below the base URL, like `/status`"));
+        }
+        if path.contains(['\\', '#']) || path.chars().any(|c| c.is_control() || c == ' ') {
+            return Err(refuse("holds a character that a path cannot have; percent-encode it"));
+        }
+        let url = Url::parse(&format!("{}{path}", self.0))
+            .map_err(|error| refuse(&format!("does not make a URL ({error})")))?;
+        // `..` in any spelling is resolved by the parser; what is left must still be below the base.
+        match url.path().strip_prefix(self.0.path()) {
+            Some(rest) if rest.starts_with('/') && self.is_same_origin(&url) => Ok(url),
+            _ => Err(refuse("leads out of the base URL; write it without `..`")),
+        }
+    }
+
+    pub(crate) fn is_same_origin(&self, url: &Url) -> bool {
+        self.0.origin() == url.origin()
+    }
+
+    /// Whether this is a server on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// The address of a page for people on the API's site.
+    pub(crate) fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.0.origin().ascii_serialization())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_gets_the_api_path_and_a_path_is_kept() {
+        for (given, used) in [
+            ("https://www.useamply.com", "https://www.useamply.com/api/v1"),
+            ("https://www.useamply.com/", "https://www.useamply.com/api/v1"),
+            ("https://gateway.example/amply/", "https://gateway.example/amply"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/api/v1"),
+            ("http://[::1]:8080/v2", "http://[::1]:8080/v2"),
+            ("HTTP://LOCALHOST:80", "http://localhost/api/v1"),
+        ] {
+            assert_eq!(BaseUrl::parse(given).unwrap().as_str(), used);
+        }
+    }
+
+    #[test]
+    fn a_base_url_that_cannot_be_meant_is_refused_with_what_to_do() {
+        for (given, says) in [
+            ("www.useamply.com", "put https:// in front"),
+            ("localhost:8080", "put https:// in front"),
+            ("ftp://host/api", "neither https nor http"),
+            ("https://", "is not a URL"),
+            ("https://user:pw@host/api/v1", "credentials"),
+            ("http://example.com/api/v1", "unencrypted"),
+            ("http://127.0.0.1.example.com", "unencrypted"),
+            ("https://host/api/v1?key=1", "a query or a fragment"),
+            (" https://host", "blanks around"),
+            ("", "is empty"),
+        ] {
+            let error = BaseUrl::parse(given).unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains("pw"), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_path_stays_below_the_base() {
+        let base = BaseUrl::parse("https://host/api/v1").unwrap();
+        assert_eq!(base.join("/route?a=b").unwrap().as_str(), "https://host/api/v1/route?a=b");
+        for path in [
+            "route",
+            "//evil.example/x",
+            "/../v2",
+            "/%2e%2e/x",
+            "/..",
+            "/a b",
+            "/a\n",
+            "/\\evil",
+            "@evil.example/",
+        ] {
+            assert!(base.join(path).is_err(), "{path}");
+        }
+    }
+}

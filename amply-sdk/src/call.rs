@@ -1,0 +1,124 @@
+//! One logical call, from the request to the typed answer: check → exchange → decode.
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::answer::Answer;
+use crate::client::Client;
+use crate::error::{Error, Failure};
+use crate::exchange::{Reply, Request};
+use crate::retry::Repeat;
+use crate::text::one_line;
+use crate::wire::{Fields, FromFields, check_depth};
+
+impl Client {
+    /// A `GET` that anybody may repeat.
+    pub(crate) async fn get<T: FromFields>(&self, path: &str) -> Result<Answer<T>, Error> {
+        let reply = self.send(Method::GET, path, None, Repeat::Always).await?;
+        decode(reply, typed)
+    }
+
+    /// A `POST` with a JSON body that was checked before.
+    pub(crate) async fn post<T: FromFields>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        repeat: Repeat,
+    ) -> Result<Answer<T>, Error> {
+        let reply = self.send(Method::POST, path, Some(encode(body)?), repeat).await?;
+        decode(reply, typed)
+    }
+
+    /// Any method, any path, any body.
+    pub(crate) async fn raw<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Answer<T>, Error> {
+        let repeat = match method {
+            Method::GET | Method::HEAD | Method::OPTIONS => Repeat::Always,
+            _ => Repeat::NeverWhenUnknown,
+        };
+        let reply = self.send(method, path, body, repeat).await?;
+        decode(reply, |body, text| {
+            // An empty answer (204, a HEAD) reads as null.
+            let text = if body.is_empty() { "null" } else { text };
+            serde_json::from_str(text)
+                .map_err(|error| format!("it is not the JSON that was expected ({error})"))
+        })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        repeat: Repeat,
+    ) -> Result<Reply, Error> {
+        use tracing::Instrument;
+
+        let url = self.exchange.transport().base().join(path)?;
+        let span = tracing::info_span!("amply.call", http.request.method = %method, url.path = url.path());
+        self.exchange.send(Request { method, url, body, repeat }, &self.options).instrument(span).await
+    }
+}
+
+pub(crate) fn encode<T: Serialize + ?Sized>(body: &T) -> Result<Bytes, Error> {
+    serde_json::to_vec(body)
+        .map(Bytes::from)
+        .map_err(|error| Error::invalid("body", format!("the body cannot be written as JSON: {error}")))
+}
+
+fn typed<T: FromFields>(body: &Bytes, text: &str) -> Result<T, String> {
+    let fields = Fields::parse(body, text).map_err(|error| format!("it is not a JSON object ({error})"))?;
+    T::from_fields(fields)
+}
+
+/// Reads a 2xx answer. What cannot be read is kept whole in the error: it may have been paid for.
+fn decode<T>(reply: Reply, read: impl FnOnce(&Bytes, &str) -> Result<T, String>) -> Result<Answer<T>, Error> {
+    let Reply { body, mut meta, request, may_have_been_charged } = reply;
+    let value = match std::str::from_utf8(&body) {
+        // A byte order mark is no part of the text.
+        Ok(text) => {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+            check_depth(text).and_then(|()| read(&body, text))
+        }
+        Err(error) => Err(format!("it is not UTF-8 from byte {} on", error.valid_up_to())),
+    };
+    match value {
+        Ok(value) => {
+            if meta.request_id().is_none() {
+                meta.body_request_id = body_request_id(&body);
+            }
+            Ok(Answer::new(value, body, meta))
+        }
+        Err(why) => {
+            let shown = one_line(&String::from_utf8_lossy(&body), 200);
+            let came =
+                if shown.is_empty() { "nothing came".to_owned() } else { format!("it begins `{shown}`") };
+            let detail = format!("the answer to {request} is not one of the Amply API: {why}; {came}");
+            let hint = match may_have_been_charged {
+                true => "the call may have been charged; the whole answer is in this error",
+                false => "check the base URL, and whether a proxy answers in the server's place",
+            };
+            meta.body_request_id = body_request_id(&body);
+            Err(Error::Protocol(Box::new(Failure {
+                meta,
+                request,
+                detail,
+                code: None,
+                hint: Some(hint.to_owned()),
+                body,
+                may_have_been_charged,
+                source: None,
+            })))
+        }
+    }
+}
+
+fn body_request_id(body: &Bytes) -> Option<String> {
+    Fields::parse(body, std::str::from_utf8(body).ok()?).ok()?.take("request_id")
+}

@@ -1,0 +1,200 @@
+//! How a client is set up, and what is refused before the first call.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::{Client, Options};
+use crate::base_url::{self, BaseUrl};
+use crate::env;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::key::ApiKey;
+use crate::retry::RetryPolicy;
+use crate::tls;
+use crate::transport::{Settings, Transport};
+
+/// Sets up a [`Client`]. What is not set has the default that its method names; nothing is checked before
+/// [`build`](Self::build).
+#[must_use]
+#[derive(Default)]
+pub struct ClientBuilder {
+    api_key: Option<Setting<Zeroizing<String>>>,
+    base_url: Option<Setting<String>>,
+    timeout: Option<Setting<Duration>>,
+    ca_bundle: Option<PathBuf>,
+    connect_timeout: Option<Duration>,
+    options: Options,
+}
+
+/// A value, or why it is none: told at `build`, unless something else is set in its place by then.
+type Setting<T> = Result<T, String>;
+
+impl ClientBuilder {
+    /// Starts with what the environment says; see [`env`](crate::env) for the variables. What is set afterwards
+    /// replaces it.
+    pub fn from_env() -> Self {
+        Self::from_lookup(&|name| std::env::var_os(name))
+    }
+
+    fn from_lookup(lookup: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let mut builder = Self::default();
+        if let Some(key) = env::read(lookup, env::API_KEY) {
+            builder.api_key = Some(key.map(Zeroizing::new));
+        }
+        if let Some(url) = env::read(lookup, env::BASE_URL) {
+            builder.base_url = Some(url);
+        }
+        if let Some(limit) = env::read(lookup, env::TIMEOUT) {
+            let parse =
+                |text: String| env::parse_timeout(&text).map_err(|why| format!("{}: {why}", env::TIMEOUT));
+            builder.timeout = Some(limit.and_then(parse));
+        }
+        if let Some(file) = lookup(env::CA_BUNDLE).filter(|file| !file.is_empty()) {
+            builder.ca_bundle = Some(file.into());
+        }
+        builder
+    }
+
+    /// The API key. Without one, calls are sent without: a server in open mode serves them.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(Ok(Zeroizing::new(key.into())));
+        self
+    }
+
+    /// The base URL; one without a path gets `/api/v1`. `https://www.useamply.com/api/v1` unless set.
+    ///
+    /// It must be https; http is for this machine only.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(Ok(url.into()));
+        self
+    }
+
+    /// The limit for one call, retries and waits included; 30 s unless set.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(Ok(limit));
+        self
+    }
+
+    /// The limit for one HTTP request of a call; 20 s unless set.
+    pub fn attempt_timeout(mut self, limit: Duration) -> Self {
+        self.options = self.options.attempt_timeout(limit);
+        self
+    }
+
+    /// The limit for making a connection; 5 s unless set.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = Some(limit);
+        self
+    }
+
+    /// How often, and after which failures, a call is sent again.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.options = self.options.retry(policy);
+        self
+    }
+
+    /// A PEM file with certificates to trust besides those of the system.
+    pub fn ca_bundle(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_bundle = Some(file.into());
+        self
+    }
+
+    /// Checks the settings and makes the client. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the first setting that cannot be right.
+    pub fn build(self) -> Result<Client, Error> {
+        let key = match self.api_key {
+            Some(key) => Some(ApiKey::new(std::mem::take(&mut *key.map_err(Error::Config)?))?),
+            None => None,
+        };
+        let base_url = self.base_url.transpose().map_err(Error::Config)?;
+        let base = BaseUrl::parse(base_url.as_deref().unwrap_or(base_url::DEFAULT))?;
+        let mut options = self.options;
+        if let Some(limit) = self.timeout {
+            options.timeout = limit.map_err(Error::Config)?;
+        }
+        let extra = self.ca_bundle.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
+        // The system's certificates take longer to read than a call to this machine takes.
+        let tls = if base.is_https() { tls::system_trust(extra)? } else { tls::no_trust()? };
+        let transport = Transport::new(Settings {
+            authorization: key.as_ref().map(ApiKey::authorization),
+            base,
+            tls,
+            connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(5)),
+        })?;
+        Ok(Client { exchange: Exchange::new(transport), key_kind: key.map(|key| key.kind()), options })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A base URL may have been given with a password in it.
+        f.debug_struct("ClientBuilder").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+fn read_certificates(file: &Path) -> Result<Vec<rustls::pki_types::CertificateDer<'static>>, Error> {
+    let origin = format!("the CA bundle `{}`", crate::text::one_line(&file.to_string_lossy(), 200));
+    let pem = std::fs::read(file).map_err(|error| {
+        Error::config(format!("{origin} cannot be read: {error}; check {} or the builder", env::CA_BUNDLE))
+    })?;
+    tls::certificates(&pem, &origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> ClientBuilder {
+        let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        ClientBuilder::from_lookup(&|name| find(name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn every_variable_is_read_and_an_empty_one_counts_as_not_set() {
+        let client = from(&[
+            ("AMPLY_API_KEY", "amply_sk_Ab3_-xYzAb3_-xYzAb3_-xYzAb3_-xYz"),
+            ("AMPLY_BASE_URL", "http://127.0.0.1:9"),
+            ("AMPLY_TIMEOUT", "1.5"),
+            ("AMPLY_CA_BUNDLE", ""),
+        ])
+        .build()
+        .unwrap();
+        assert_eq!(client.base_url(), "http://127.0.0.1:9/api/v1");
+        assert_eq!(client.key_kind(), Some(crate::KeyKind::User));
+        assert_eq!(client.options.timeout, Duration::from_millis(1500));
+
+        let bare =
+            from(&[("AMPLY_API_KEY", ""), ("AMPLY_BASE_URL", "http://[::1]:9"), ("AMPLY_TIMEOUT", "")]);
+        let client = bare.build().unwrap();
+        assert_eq!((client.key_kind(), client.options.timeout), (None, Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn what_is_set_in_code_replaces_a_broken_variable() {
+        let broken = || from(&[("AMPLY_BASE_URL", "nonsense"), ("AMPLY_TIMEOUT", "soon")]);
+        let error = broken().base_url("http://127.0.0.1:9").build().unwrap_err().to_string();
+        assert!(error.starts_with("AMPLY_TIMEOUT: `soon` is not a time limit"), "{error}");
+        assert!(broken().base_url("http://127.0.0.1:9").timeout(Duration::from_secs(1)).build().is_ok());
+    }
+
+    #[test]
+    fn a_bundle_that_cannot_be_used_is_named() {
+        let build = |file: &str| Client::builder().base_url("https://host").ca_bundle(file).build();
+        let error = build("/no/such/file.pem").unwrap_err().to_string();
+        assert!(error.contains("`/no/such/file.pem` cannot be read"), "{error}");
+        let error = build(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap_err().to_string();
+        assert!(error.contains("holds no certificate"), "{error}");
+    }
+
+    #[test]
+    fn debug_output_shows_neither_key_nor_address() {
+        let builder = Client::builder().api_key("hidden").base_url("https://u:hidden@host");
+        assert!(!format!("{builder:?}").contains("hidden"));
+    }
+}

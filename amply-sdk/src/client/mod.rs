@@ -1,0 +1,177 @@
+//! The client: one short method per endpoint. How a call goes is in `call.rs`.
+
+mod builder;
+mod options;
+
+use std::fmt;
+
+use reqwest::Method;
+use serde::Serialize;
+
+pub use self::builder::ClientBuilder;
+pub use self::options::Options;
+use crate::answer::{Answer, FromAnswer};
+use crate::call::encode;
+use crate::error::Error;
+use crate::exchange::Exchange;
+use crate::key::KeyKind;
+use crate::retry::Repeat;
+use crate::wire::{OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
+
+/// A client of the Amply API. Cloning it is cheap; clones share connections and the retry budget.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+/// let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+/// let route = client.route_task("store 1M 1536-dim vectors").await?;
+/// println!("use {}: {}", route.recommended, route.explain().unwrap_or_default());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) exchange: Exchange,
+    pub(crate) options: Options,
+    key_kind: Option<KeyKind>,
+}
+
+impl Client {
+    /// Starts to set up a client. The environment is not read unless asked for.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// A client set up by the environment; see [`env`](crate::env) for the variables.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the variable that is wrong.
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env().build()
+    }
+
+    /// A copy with other settings for some calls. It shares connections and the retry budget.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # let client = amply_sdk::Client::builder().base_url("http://127.0.0.1:9").build()?;
+    /// let quick = client.with_options(|options| options.timeout(Duration::from_secs(2)));
+    /// # Ok::<(), amply_sdk::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_options(&self, change: impl FnOnce(Options) -> Options) -> Self {
+        Self { options: change(self.options.clone()), ..self.clone() }
+    }
+
+    /// The base URL in use, without a trailing slash.
+    pub fn base_url(&self) -> &str {
+        self.exchange.transport().base().as_str()
+    }
+
+    /// What the form of the key says about it; `None` without a key.
+    pub fn key_kind(&self) -> Option<KeyKind> {
+        self.key_kind
+    }
+
+    /// Asks which provider should run a task and returns the ranked answer (`POST /route`).
+    ///
+    /// One call may debit the wallet once. It is sent again only after a failure that cannot have had an effect; see
+    /// [`RetryPolicy`](crate::RetryPolicy).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] before anything is sent; [`Error::PaymentRequired`] when the wallet does not cover the
+    /// call; else by the table of [`Error`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use amply_sdk::RouteRequest;
+    ///
+    /// let route = client.route_task(RouteRequest::new("store 5M embeddings").dimension(768)).await?;
+    /// for place in route.rankings() {
+    ///     println!("{}: {}", place.provider_id, place.score.unwrap_or_default());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn route_task(&self, request: impl Into<RouteRequest>) -> Result<Answer<Route>, Error> {
+        let request = request.into();
+        request.validate()?;
+        self.post("/route", &request, Repeat::OptIn).await
+    }
+
+    /// How the server is set up and how it is (`GET /status`).
+    ///
+    /// # Errors
+    /// By the table of [`Error`].
+    pub async fn status(&self) -> Result<Answer<Status>, Error> {
+        self.get("/status").await
+    }
+
+    /// The providers that the server ranks (`GET /providers`).
+    ///
+    /// # Errors
+    /// By the table of [`Error`].
+    pub async fn providers(&self) -> Result<Answer<Providers>, Error> {
+        self.get("/providers").await
+    }
+
+    /// The server's own description of what it serves (`GET /openapi`).
+    ///
+    /// # Errors
+    /// By the table of [`Error`].
+    pub async fn openapi(&self) -> Result<Answer<OpenApi>, Error> {
+        self.get("/openapi").await
+    }
+
+    /// Public totals of the whole platform (`GET /platform-metrics`).
+    ///
+    /// # Errors
+    /// By the table of [`Error`].
+    pub async fn platform_metrics(&self) -> Result<Answer<PlatformMetrics>, Error> {
+        self.get("/platform-metrics").await
+    }
+
+    /// Any other call, authenticated: a path below the base URL, an optional JSON body, and any type to read the
+    /// answer as. An empty answer reads as JSON `null`.
+    ///
+    /// Take an [`Answer`] of the type where the status and the headers matter. A method other than `GET`, `HEAD` and
+    /// `OPTIONS` is never sent again once the server can have seen it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a path that leads elsewhere; else by the table of [`Error`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).build()?;
+    /// use amply_sdk::{Answer, Method};
+    /// use serde_json::Value;
+    ///
+    /// let status: Value = client.request(Method::GET, "/status", None::<&Value>).await?;
+    /// let whole: Answer<Value> = client.request(Method::GET, "/status", None::<&Value>).await?;
+    /// assert_eq!(whole["ok"], status["ok"]);
+    /// assert_eq!(whole.meta().attempts(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub async fn request<T, B>(&self, method: Method, path: &str, body: Option<&B>) -> Result<T, Error>
+    where
+        T: FromAnswer,
+        B: Serialize + ?Sized,
+    {
+        let body = body.map(encode).transpose()?;
+        self.raw(method, path, body).await.map(T::from_answer)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.base_url())
+            .field("key_kind", &self.key_kind)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

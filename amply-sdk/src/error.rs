@@ -1,0 +1,260 @@
+//! The one error of this crate, and the one place where an HTTP status becomes a variant.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+
+use crate::meta::Meta;
+use crate::text::one_line;
+use crate::wire::PaymentChallenge;
+
+/// Why a call gave no answer.
+///
+/// Match on the variants, or ask: [`code`](Self::code), [`status`](Self::status),
+/// [`request_id`](Self::request_id), [`is_retryable`](Self::is_retryable), [`is_timeout`](Self::is_timeout),
+/// [`may_have_been_charged`](Self::may_have_been_charged). Displayed it is one line that says what happened and what
+/// to do next; no secret is in it.
+///
+/// | variant | code | when |
+/// | --- | --- | --- |
+/// | `Config` | `config` | builder or environment |
+/// | `Invalid` | `invalid_request` | refused before it was sent |
+/// | `Rejected` | `rejected` | 400, 413, 422 and any 4xx without a row of its own |
+/// | `Unauthorized` | `unauthorized` | 401 |
+/// | `PaymentRequired` | `payment_required` | 402 |
+/// | `Forbidden` | `forbidden` | 403 |
+/// | `NotFound` | `not_found` | 404 with a JSON body |
+/// | `Unsupported` | `unsupported` | 404 without one, 405: this server lacks the endpoint |
+/// | `RateLimited` | `rate_limited` | 429 |
+/// | `QuotaExceeded` | `quota_exceeded` | 429 with the code `quota_exceeded` |
+/// | `Transport` | `transport` | no whole answer came |
+/// | `Timeout` | `timeout` | no whole answer came in time |
+/// | `Server` | `server` | 5xx |
+/// | `Protocol` | `protocol` | not an Amply answer, a refused redirect |
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The client is not set up in a way that can work; nothing was sent.
+    Config(String),
+    /// The request cannot be right, so it was not sent.
+    Invalid {
+        /// The field that is wrong, as the API names it.
+        field: &'static str,
+        /// What is wrong with it, and what would be right.
+        message: String,
+    },
+    /// The server refused the request as invalid.
+    Rejected(Box<Failure>),
+    /// The key is missing, or the server does not know it.
+    Unauthorized(Box<Failure>),
+    /// The wallet's balance does not cover the call; nothing was charged.
+    PaymentRequired(Box<PaymentChallenge>),
+    /// The key is known and may not do this.
+    Forbidden(Box<Failure>),
+    /// There is no such thing on this server.
+    NotFound(Box<Failure>),
+    /// This server lacks the endpoint.
+    Unsupported(Box<Failure>),
+    /// Too many requests from this address.
+    RateLimited {
+        /// How long the server asks to wait, if it said so.
+        retry_after: Option<Duration>,
+        /// What came.
+        failure: Box<Failure>,
+    },
+    /// The day's quota of this principal is used up.
+    QuotaExceeded(Box<Failure>),
+    /// No whole answer came.
+    Transport(Box<Failure>),
+    /// No whole answer came within the limit.
+    Timeout(Box<Failure>),
+    /// The server failed.
+    Server(Box<Failure>),
+    /// What came is not an answer of the Amply API.
+    Protocol(Box<Failure>),
+}
+
+/// What is known about a call that failed after it was sent, or while it was being sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Failure {
+    pub(crate) meta: Meta,
+    /// Method and URL, for a person.
+    pub(crate) request: String,
+    /// What went wrong, in the server's words where it said anything.
+    pub(crate) detail: String,
+    pub(crate) code: Option<String>,
+    pub(crate) hint: Option<String>,
+    pub(crate) body: Bytes,
+    pub(crate) may_have_been_charged: bool,
+    pub(crate) source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    /// Status, headers, attempts and time.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Method and URL of the request.
+    pub fn request(&self) -> &str {
+        &self.request
+    }
+
+    /// What went wrong, in the server's words where it said anything.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The server's machine-readable code (`error` of the body), where it sent one.
+    pub fn server_code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// The body as it came; empty when none came.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Error {
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::Config(message.into())
+    }
+
+    pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { field, message: message.into() }
+    }
+
+    /// The stable name of this kind of error, the same in Rust, Python and the command line's JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "config",
+            Self::Invalid { .. } => "invalid_request",
+            Self::Rejected(_) => "rejected",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::PaymentRequired(_) => "payment_required",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::Unsupported(_) => "unsupported",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::QuotaExceeded(_) => "quota_exceeded",
+            Self::Transport(_) => "transport",
+            Self::Timeout(_) => "timeout",
+            Self::Server(_) => "server",
+            Self::Protocol(_) => "protocol",
+        }
+    }
+
+    /// What is known about the failed exchange; `None` when nothing was sent.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Config(_) | Self::Invalid { .. } => None,
+            Self::PaymentRequired(challenge) => Some(challenge.failure()),
+            Self::Rejected(failure)
+            | Self::Unauthorized(failure)
+            | Self::Forbidden(failure)
+            | Self::NotFound(failure)
+            | Self::Unsupported(failure)
+            | Self::RateLimited { failure, .. }
+            | Self::QuotaExceeded(failure)
+            | Self::Transport(failure)
+            | Self::Timeout(failure)
+            | Self::Server(failure)
+            | Self::Protocol(failure) => Some(failure),
+        }
+    }
+
+    /// Status, headers, attempts and time; `None` when nothing was sent.
+    pub fn meta(&self) -> Option<&Meta> {
+        self.failure().map(Failure::meta)
+    }
+
+    /// The HTTP status; `None` when no answer came.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.meta()?.status()
+    }
+
+    /// The server's id of the request, for its support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.meta()?.request_id()
+    }
+
+    /// The body of the answer as it came, if one came.
+    pub fn body(&self) -> Option<&[u8]> {
+        self.failure().map(Failure::body).filter(|body| !body.is_empty())
+    }
+
+    /// Whether the same call may help when it is made again, and cannot be charged twice.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } => true,
+            Self::Transport(_) | Self::Timeout(_) | Self::Server(_) => !self.may_have_been_charged(),
+            _ => false,
+        }
+    }
+
+    /// Whether the time ran out.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
+    /// Whether the server may have done and charged what was asked, though no usable answer came.
+    pub fn may_have_been_charged(&self) -> bool {
+        self.failure().is_some_and(|failure| failure.may_have_been_charged)
+    }
+
+    /// What happened, without the advice: the first half of the displayed line.
+    pub fn message(&self) -> String {
+        let Some(failure) = self.failure() else {
+            return match self {
+                Self::Invalid { message, .. } | Self::Config(message) => message.clone(),
+                _ => String::new(),
+            };
+        };
+        let detail = &failure.detail;
+        let request = &failure.request;
+        match self {
+            Self::Rejected(_) => format!("the server refused the request: {detail}"),
+            Self::Unauthorized(_) => format!("the server did not accept the call: {detail}"),
+            Self::PaymentRequired(challenge) => challenge.to_string(),
+            Self::Forbidden(_) => format!("the server does not allow this call: {detail}"),
+            Self::NotFound(_) => format!("the server has no such thing at {request}: {detail}"),
+            Self::Unsupported(_) => format!("this server does not offer {request}: {detail}"),
+            Self::RateLimited { retry_after: Some(wait), .. } => {
+                format!("too many requests: {detail}; the server asks to wait {} s", wait.as_secs())
+            }
+            Self::RateLimited { .. } => format!("too many requests: {detail}"),
+            Self::QuotaExceeded(_) => format!("the quota is used up: {detail}"),
+            Self::Server(_) => format!("the server failed at {request}: {detail}"),
+            _ => detail.clone(),
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<&str> {
+        self.failure()?.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())?;
+        if let Some(hint) = self.hint() {
+            write!(f, "; {hint}")?;
+        }
+        match self.request_id() {
+            Some(id) => write!(f, " (request {})", one_line(id, 64)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.failure()?.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,312 @@
+//! Attempts at one request, within a deadline, until there is an answer or an error.
+//!
+//! This file knows no money: it repeats what [`RetryPolicy`] allows and says for each failure whether the server may
+//! have acted on it. A 402 is an error like any other; who pays is decided above.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode, Url};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::client::Options;
+use crate::error::{Error, Failure};
+use crate::meta::Meta;
+use crate::retry::{Budget, Effect, Repeat, RetryPolicy, delays, retry_after};
+use crate::text::one_line;
+use crate::transport::{Fault, FaultKind, HttpAnswer, HttpRequest, Transport};
+use crate::wire::{ErrorBody, PaymentChallenge};
+
+/// Sends requests of one client.
+#[derive(Clone)]
+pub(crate) struct Exchange {
+    transport: Arc<Transport>,
+    budget: Arc<Budget>,
+}
+
+/// One call, before it is sent.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) repeat: Repeat,
+}
+
+/// A 2xx answer.
+pub(crate) struct Reply {
+    pub(crate) body: Bytes,
+    pub(crate) meta: Meta,
+    /// For an error that is found in the answer's content.
+    pub(crate) request: String,
+    pub(crate) may_have_been_charged: bool,
+}
+
+/// Why an attempt is not the answer.
+struct Setback {
+    error: Error,
+    effect: Effect,
+    /// The wait that the server asks for.
+    wait: Option<Duration>,
+    after_timeout: bool,
+}
+
+impl Exchange {
+    pub(crate) fn new(transport: Transport) -> Self {
+        Self { transport: Arc::new(transport), budget: Arc::default() }
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Sends the request, again where that is allowed and may help, until the call's limit.
+    pub(crate) async fn send(&self, request: Request, options: &Options) -> Result<Reply, Error> {
+        let start = Instant::now();
+        let deadline = start + options.timeout;
+        let http = HttpRequest {
+            idempotency_key: (request.method == Method::POST).then(new_idempotency_key).flatten(),
+            method: request.method,
+            url: request.url,
+            body: request.body,
+        };
+        let call = Call { exchange: self, http: &http, repeat: request.repeat, start };
+        let mut waits = None;
+        let mut taken = None;
+        let mut attempt = 1;
+        loop {
+            let limit = deadline.min(Instant::now() + options.attempt_timeout);
+            let span = tracing::debug_span!("amply.attempt", attempt);
+            let outcome = call.attempt(attempt, limit).instrument(span).await;
+            let setback = match outcome {
+                Ok(reply) => {
+                    self.budget.succeeded(taken);
+                    return Ok(reply);
+                }
+                Err(setback) => setback,
+            };
+            let allowed =
+                attempt < options.retry.attempts() && call.may_repeat(&options.retry, setback.effect);
+            if !allowed {
+                return Err(setback.error);
+            }
+            let next = waits.get_or_insert_with(delays).next().unwrap_or_default();
+            let wait = setback.wait.unwrap_or(next);
+            if deadline.saturating_duration_since(Instant::now()) <= wait {
+                tracing::debug!(
+                    "not tried again: the wait of {} ms ends after the call's limit",
+                    wait.as_millis()
+                );
+                return Err(setback.error);
+            }
+            taken = self.budget.take(setback.after_timeout);
+            if taken.is_none() {
+                tracing::debug!("not tried again: too many calls have failed lately");
+                return Err(setback.error);
+            }
+            attempt += 1;
+            tracing::debug!("waiting {} ms before attempt {attempt}", wait.as_millis());
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// What stays the same for all attempts of a call.
+struct Call<'a> {
+    exchange: &'a Exchange,
+    http: &'a HttpRequest,
+    repeat: Repeat,
+    start: Instant,
+}
+
+impl Call<'_> {
+    async fn attempt(&self, attempt: u32, limit: Instant) -> Result<Reply, Setback> {
+        let began = Instant::now();
+        let sent = tokio::time::timeout_at(limit, self.exchange.transport.send(self.http)).await;
+        let ms = began.elapsed().as_millis();
+        let request = self.name();
+        match sent {
+            Ok(Ok(answer)) => {
+                tracing::debug!(
+                    "attempt {attempt}: {request} answered {} after {ms} ms",
+                    answer.status.as_u16()
+                );
+                self.judge(answer, attempt)
+            }
+            Ok(Err(fault)) => {
+                tracing::debug!("attempt {attempt}: {request} failed after {ms} ms: {}", fault.detail);
+                Err(self.broken(fault, attempt))
+            }
+            Err(_) => {
+                tracing::debug!("attempt {attempt}: {request} had no whole answer after {ms} ms");
+                let detail = format!("no whole answer to {request} within {ms} ms");
+                let kind = FaultKind::Timeout;
+                let effect = Effect::Unknown;
+                Err(self.broken(Fault { kind, effect, detail, head: None, source: None }, attempt))
+            }
+        }
+    }
+
+    /// Whether a setback with this effect may be followed by another attempt.
+    fn may_repeat(&self, policy: &RetryPolicy, effect: Effect) -> bool {
+        policy.allows(self.repeat, effect)
+    }
+
+    fn judge(&self, answer: HttpAnswer, attempt: u32) -> Result<Reply, Setback> {
+        let HttpAnswer { status, headers, body } = answer;
+        if status.is_success() {
+            let meta = self.meta(Some(status), headers, attempt);
+            let request = self.name();
+            return Ok(Reply { body, meta, request, may_have_been_charged: self.charges() });
+        }
+        let effect = match status {
+            StatusCode::TOO_MANY_REQUESTS => Effect::None,
+            // A request that the server gave up waiting for was not acted on as a whole, but who knows.
+            StatusCode::REQUEST_TIMEOUT => Effect::Unknown,
+            status if status.is_server_error() => Effect::Unknown,
+            _ => Effect::Done,
+        };
+        let words = ErrorBody::parse(&body);
+        let is_quota = words.as_ref().and_then(|words| words.code.as_deref()) == Some("quota_exceeded");
+        let wait = retry_after(&headers, SystemTime::now())
+            .or_else(|| Duration::try_from_secs_f64(words.as_ref()?.retry_after_sec?).ok());
+        let meta = self.meta(Some(status), headers, attempt);
+        let charged = effect == Effect::Unknown && self.charges();
+        Err(Setback {
+            error: self.refusal(status, meta, words, body, wait, charged),
+            effect: if is_quota { Effect::Done } else { effect },
+            wait,
+            after_timeout: false,
+        })
+    }
+
+    /// The one place where a status becomes an error.
+    fn refusal(
+        &self,
+        status: StatusCode,
+        mut meta: Meta,
+        words: Option<ErrorBody>,
+        body: Bytes,
+        wait: Option<Duration>,
+        may_have_been_charged: bool,
+    ) -> Error {
+        let base = self.exchange.transport.base();
+        let code = words.as_ref().and_then(|words| words.code.clone());
+        let detail =
+            words.as_ref().and_then(|words| words.detail.as_deref()).map(|detail| one_line(detail, 300));
+        meta.body_request_id = words.as_ref().and_then(|words| words.request_id.clone());
+        let is_quota = code.as_deref() == Some("quota_exceeded");
+        let hint = match status.as_u16() {
+            401 => Some(format!(
+                "set AMPLY_API_KEY to a key of this server; keys are made at {}",
+                base.page("/dashboard/api-keys")
+            )),
+            402 => {
+                let page = words.as_ref().and_then(PaymentChallenge::page_of);
+                let page = page.unwrap_or_else(|| base.page("/dashboard/billing"));
+                Some(format!("top up the wallet at {page} and make the same call again"))
+            }
+            403 if code.as_deref() == Some("principal_required") => Some(format!(
+                "use a key that belongs to an account (amply_sk_…), made at {}",
+                base.page("/dashboard/api-keys")
+            )),
+            403 => Some("use a key that may".to_owned()),
+            404 | 405 if words.is_none() => Some(format!(
+                "check the base URL `{}`: it should end in /api/v1, or this server is an older release",
+                base.as_str()
+            )),
+            429 if is_quota => Some("wait for the next day (UTC), or ask for a larger quota".to_owned()),
+            429 => Some("wait, then make the same call again; the limit counts per address".to_owned()),
+            500..=599 if may_have_been_charged => Some(
+                "it may have been charged, so it was not sent again; check the balance, then repeat it"
+                    .to_owned(),
+            ),
+            500..=599 => Some(format!("try again later; {} shows how the service is", base.page("/status"))),
+            _ => None,
+        };
+        let detail = detail.unwrap_or_else(|| without_words(status, &body));
+        let request = self.name();
+        let failure =
+            Failure { meta, request, detail, code, hint, body, may_have_been_charged, source: None };
+        match status.as_u16() {
+            401 => Error::Unauthorized(Box::new(failure)),
+            402 => Error::PaymentRequired(Box::new(PaymentChallenge::new(words, failure))),
+            403 => Error::Forbidden(Box::new(failure)),
+            404 if words.is_some() => Error::NotFound(Box::new(failure)),
+            404 | 405 => Error::Unsupported(Box::new(failure)),
+            429 if is_quota => Error::QuotaExceeded(Box::new(failure)),
+            429 => Error::RateLimited { retry_after: wait, failure: Box::new(failure) },
+            400..=499 => Error::Rejected(Box::new(failure)),
+            500..=599 => Error::Server(Box::new(failure)),
+            _ => Error::Protocol(Box::new(failure)),
+        }
+    }
+
+    /// An attempt without a whole answer.
+    fn broken(&self, fault: Fault, attempt: u32) -> Setback {
+        let Fault { kind, effect, detail, head, source } = fault;
+        let may_have_been_charged = effect == Effect::Unknown && self.charges();
+        let hint = match (kind, may_have_been_charged) {
+            (_, true) => {
+                Some("it may have been charged, so it was not sent again; check the balance, then repeat it")
+            }
+            (FaultKind::Connection, false) if effect == Effect::None => {
+                Some("check the base URL, the network and the proxy settings")
+            }
+            (FaultKind::Connection, false) => Some("try again"),
+            (FaultKind::Timeout, false) => Some("try again, or allow more time"),
+            (FaultKind::Protocol, false) => Some("check the base URL"),
+        };
+        let (status, headers) = head.map_or((None, HeaderMap::new()), |head| (Some(head.0), head.1));
+        let failure = Box::new(Failure {
+            meta: self.meta(status, headers, attempt),
+            request: self.name(),
+            detail,
+            code: None,
+            hint: hint.map(str::to_owned),
+            body: Bytes::new(),
+            may_have_been_charged,
+            source: source.map(Into::into),
+        });
+        let (error, effect) = match kind {
+            FaultKind::Connection => (Error::Transport(failure), effect),
+            FaultKind::Timeout => (Error::Timeout(failure), effect),
+            // The same bytes would come again.
+            FaultKind::Protocol => (Error::Protocol(failure), Effect::Done),
+        };
+        Setback { error, effect, wait: None, after_timeout: kind == FaultKind::Timeout }
+    }
+
+    fn meta(&self, status: Option<StatusCode>, headers: HeaderMap, attempts: u32) -> Meta {
+        Meta { status, headers, attempts, elapsed: self.start.elapsed(), body_request_id: None }
+    }
+
+    /// Whether this call can cost money.
+    fn charges(&self) -> bool {
+        self.repeat != Repeat::Always
+    }
+
+    /// Method and URL, for a person.
+    fn name(&self) -> String {
+        format!("{} {}", self.http.method, self.http.url)
+    }
+}
+
+/// What is said about a refusal whose body says nothing.
+fn without_words(status: StatusCode, body: &[u8]) -> String {
+    let shown = one_line(&String::from_utf8_lossy(body), 200);
+    let name = status.canonical_reason().unwrap_or("unknown status");
+    match shown {
+        shown if shown.is_empty() => format!("{} {name}, without a word", status.as_u16()),
+        shown if shown.starts_with('<') => format!("{} {name}, with a page for people", status.as_u16()),
+        shown => format!("{} {name}: {shown}", status.as_u16()),
+    }
+}
+
+/// A new key for one call. The API does not promise to heed it, so it never makes a repeat safe by itself. // [our]
+fn new_idempotency_key() -> Option<HeaderValue> {
+    let mut text = uuid::Uuid::encode_buffer();
+    HeaderValue::from_str(uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text)).ok()
+}

@@ -1,0 +1,112 @@
+//! The API key: a secret, and what its form says about it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use reqwest::header::HeaderValue;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// What the form of a key says about whom it stands for (API documentation, authentication).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyKind {
+    /// `amply_sk_` and 32 URL-safe base64 characters: bound to a person's account, its wallet and its history.
+    User,
+    /// Any other secret: an operator's key, which authenticates but binds no principal.
+    Server,
+}
+
+/// An API key. It is shown in no log, error or `Debug` output, and its memory is cleared when it is dropped.
+#[derive(Clone)]
+pub struct ApiKey {
+    /// `Bearer …`, ready to send; every clone shares the one buffer, which clears itself.
+    header: HeaderValue,
+    kind: KeyKind,
+}
+
+impl ApiKey {
+    /// Takes a key as it was issued.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the key is empty or holds anything but visible ASCII characters, for example a
+    /// line break that came along from a file. The key itself is not repeated in the error.
+    pub fn new(key: impl Into<String>) -> Result<Self, Error> {
+        let key = Zeroizing::new(key.into());
+        if key.is_empty() {
+            return Err(Error::config("the API key is empty; leave it out to call without a key"));
+        }
+        if let Some(at) = key.bytes().position(|byte| !byte.is_ascii_graphic()) {
+            return Err(Error::config(format!(
+                "the API key holds a character that no key has (at position {}, perhaps a blank or a line break); \
+                 pass the key alone",
+                at + 1
+            )));
+        }
+        let kind = kind_of(&key);
+        let bearer = Zeroizing::new(format!("Bearer {}", key.as_str()).into_bytes());
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(bearer))
+            .map_err(|_| Error::config("the API key cannot be sent in a header; pass the key alone"))?;
+        header.set_sensitive(true);
+        Ok(Self { header, kind })
+    }
+
+    /// What the form of the key says about it.
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    pub(crate) fn authorization(&self) -> HeaderValue {
+        self.header.clone()
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKey({:?}, redacted)", self.kind)
+    }
+}
+
+fn kind_of(key: &str) -> KeyKind {
+    match key.strip_prefix("amply_sk_") {
+        Some(rest)
+            if rest.len() == 32
+                && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) =>
+        {
+            KeyKind::User
+        }
+        _ => KeyKind::Server,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_of_a_key_tells_whom_it_binds() {
+        for (key, kind) in [
+            ("amply_sk_Ab3_-xYzAb3_-xYzAb3_-xYzAb3_-xYz", KeyKind::User),
+            ("amply_sk_tooshort", KeyKind::Server),
+            ("amply_sk_Ab3_-xYzAb3_-xYzAb3_-xYzAb3_+xYz", KeyKind::Server),
+            ("srv_test_key_1", KeyKind::Server),
+        ] {
+            assert_eq!(ApiKey::new(key).unwrap().kind(), kind, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_key_with_a_line_break_is_refused_without_being_shown() {
+        for key in ["hidden\n", "hid den", "hidden\0", "hiddén"] {
+            let error = ApiKey::new(key).unwrap_err().to_string();
+            assert!(error.contains("pass the key alone") && !error.contains("hid"), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_output_does_not_show_the_key() {
+        let key = ApiKey::new("hidden-secret").unwrap();
+        assert!(!format!("{key:?} {:?}", key.authorization()).contains("hidden"));
+    }
+}

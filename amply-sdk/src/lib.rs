@@ -1,0 +1,54 @@
+//! The official client of the Amply API, which answers one question for agents: *which provider should run this
+//! task?*
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+//! # let (url, key) = (sandbox.url(), sandbox.user_key());
+//! // `Client::from_env()` reads AMPLY_API_KEY and AMPLY_BASE_URL instead.
+//! let client = amply_sdk::Client::builder().base_url(url).api_key(key).build()?;
+//!
+//! let route = client.route_task("store 1M 1536-dim vectors with metadata filters").await?;
+//! assert_eq!(route.recommended, "qdrant");
+//! println!("{:?} USD, request {:?}", route.estimated_cost_usd, route.meta().request_id());
+//! # Ok(()) }
+//! ```
+//!
+//! A call that may cost money is sent again only when the server cannot have seen it ([`RetryPolicy`]); an answer
+//! keeps every field that came, known or not ([`Answer`]); an error is one enum with stable codes ([`Error`]).
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod base_url;
+mod call;
+mod client;
+pub mod env;
+mod error;
+mod exchange;
+mod key;
+mod meta;
+mod money;
+mod retry;
+mod text;
+mod tls;
+mod transport;
+mod wire;
+
+pub use answer::{Answer, FromAnswer};
+pub use client::{Client, ClientBuilder, Options};
+pub use error::{Error, Failure};
+pub use key::{ApiKey, KeyKind};
+pub use meta::Meta;
+pub use money::{ParseUsdError, Usd};
+pub use reqwest::header::HeaderMap;
+pub use reqwest::{Method, StatusCode};
+pub use retry::RetryPolicy;
+pub use rust_decimal::Decimal;
+pub use text::printable;
+pub use wire::{
+    AuthMode, CategoryDecisions, Components, DataMode, Diagnostics, Extra, FilterComplexity, OpenApi,
+    Operation, PaymentChallenge, PlatformMetrics, Provider, ProviderMetrics, Providers, Ranking, RateLimit,
+    RawJson, RawMetrics, Route, RouteRequest, Status, WorkloadType,
+};

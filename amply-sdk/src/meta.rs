@@ -1,0 +1,54 @@
+//! What is known about a call besides its answer.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+
+/// What is known about one call besides the answer's content: on every [`Answer`](crate::Answer), and on every
+/// error of a call that was sent.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Meta {
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) attempts: u32,
+    pub(crate) elapsed: Duration,
+    pub(crate) body_request_id: Option<String>,
+}
+
+impl Meta {
+    /// The HTTP status, `None` when no answer came.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// The headers of the answer; empty when none came.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// How many HTTP requests this call took, retries included.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The time from the start of the call to its end, waits between attempts included.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// The server's id of this request: the header `X-Amply-Request-Id`, else `request_id` of the body.
+    pub fn request_id(&self) -> Option<&str> {
+        self.header("x-amply-request-id").or(self.body_request_id.as_deref())
+    }
+
+    /// Milliseconds of work on the server, without the way there and back (`X-Amply-Compute-Ms`).
+    pub fn compute_ms(&self) -> Option<u64> {
+        self.header("x-amply-compute-ms")?.parse().ok()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
+    }
+}

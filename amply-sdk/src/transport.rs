@@ -1,0 +1,289 @@
+//! One HTTP request: what may be followed, how much is read, and what a failure can have done.
+//!
+//! This file knows neither retries nor money. It never follows a redirect to another origin, never reads more than
+//! a bounded body, and never hands out half an answer.
+
+use std::error::Error as StdError;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+};
+use reqwest::{Method, StatusCode, Url};
+
+use crate::base_url::BaseUrl;
+use crate::error::Error;
+use crate::retry::Effect;
+use crate::text::one_line;
+
+/// The largest body that is read.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+/// The most redirects that are followed.
+const MAX_REDIRECTS: usize = 3;
+/// Recorded servers close a connection after 5 s without a request. A request that meets the closing fails in a way
+/// that must not be repeated, so ours are given up before.
+const IDLE: Duration = Duration::from_secs(4);
+
+const USER_AGENT: &str = concat!("amply-sdk-rust/", env!("CARGO_PKG_VERSION"));
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What is set once for all requests of a client.
+pub(crate) struct Settings {
+    pub(crate) base: BaseUrl,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) tls: rustls::ClientConfig,
+    pub(crate) connect_timeout: Duration,
+}
+
+/// A pool of connections to one server.
+pub(crate) struct Transport {
+    settings: Settings,
+    pool: RwLock<Pool>,
+}
+
+struct Pool {
+    client: reqwest::Client,
+    idle: Duration,
+}
+
+/// One request. Its URL is below the base URL.
+pub(crate) struct HttpRequest {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) idempotency_key: Option<HeaderValue>,
+}
+
+/// A whole answer.
+pub(crate) struct HttpAnswer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Why there is no whole answer that may be looked at.
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    pub(crate) effect: Effect,
+    pub(crate) detail: String,
+    /// Status and headers, where they came before it failed.
+    pub(crate) head: Option<Box<(StatusCode, HeaderMap)>>,
+    pub(crate) source: Option<reqwest::Error>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// The connection could not be made, or broke.
+    Connection,
+    /// It took too long.
+    Timeout,
+    /// Something came that no Amply server says.
+    Protocol,
+}
+
+impl Transport {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
+        let pool = RwLock::new(Pool { client: client(&settings, IDLE)?, idle: IDLE });
+        Ok(Self { settings, pool })
+    }
+
+    pub(crate) fn base(&self) -> &BaseUrl {
+        &self.settings.base
+    }
+
+    /// Sends a request and reads the whole answer, following redirects within the origin.
+    pub(crate) async fn send(&self, request: &HttpRequest) -> Result<HttpAnswer, Fault> {
+        let client = self.pool.read().unwrap_or_else(PoisonError::into_inner).client.clone();
+        let mut url = request.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let sent = client.execute(self.head(request, url.clone())).await;
+            let response = sent.map_err(|error| self.not_answered(error))?;
+            self.heed_keep_alive(response.headers());
+            if !response.status().is_redirection() {
+                return read(response, self).await;
+            }
+            url = self.follow(response, &url)?;
+        }
+        Err(Fault::protocol(Effect::Done, format!("more than {MAX_REDIRECTS} redirects in a row"), None))
+    }
+
+    fn head(&self, request: &HttpRequest, url: Url) -> reqwest::Request {
+        let mut head = reqwest::Request::new(request.method.clone(), url);
+        let headers = head.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(authorization) = &self.settings.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(key) = &request.idempotency_key {
+            headers.insert(IDEMPOTENCY_KEY, key.clone());
+        }
+        if let Some(body) = &request.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *head.body_mut() = Some(body.clone().into());
+        }
+        head
+    }
+
+    /// Where a redirect leads, if it may be followed: 307 and 308 within the origin, which repeat method and body.
+    /// The server answered instead of doing what was asked, so that asking again is not asking twice.
+    fn follow(&self, response: reqwest::Response, from: &Url) -> Result<Url, Fault> {
+        let status = response.status();
+        let target = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        let target = target.and_then(|to| from.join(to).ok());
+        let refuse = |why: &str| {
+            let to = target.as_ref().map(|url| one_line(&url.origin().ascii_serialization(), 100));
+            let to = to.map_or_else(|| "nowhere".to_owned(), |origin| format!("`{origin}`"));
+            let detail = format!("the server redirects to {to} ({}), {why}", status.as_u16());
+            Fault::protocol(Effect::Done, detail, Some((status, response.headers().clone())))
+        };
+        match &target {
+            Some(url) if !self.settings.base.is_same_origin(url) => {
+                Err(refuse("which is not where the base URL points; nothing was sent there"))
+            }
+            Some(url) if matches!(status.as_u16(), 307 | 308) => Ok(url.clone()),
+            _ => Err(refuse("which is not followed")),
+        }
+    }
+
+    /// A server that closes connections sooner than we give them up gets a pool that is quicker.
+    fn heed_keep_alive(&self, headers: &HeaderMap) {
+        let Some(limit) = keep_alive(headers) else { return };
+        let idle = limit.saturating_sub(Duration::from_secs(1));
+        if idle >= self.pool.read().unwrap_or_else(PoisonError::into_inner).idle {
+            return;
+        }
+        if let Ok(client) = client(&self.settings, idle) {
+            *self.pool.write().unwrap_or_else(PoisonError::into_inner) = Pool { client, idle };
+        }
+    }
+
+    /// Sorts what went wrong before an answer began. A failure to connect comes first, a connect timeout too: then
+    /// nothing was sent. All else may have arrived.
+    fn not_answered(&self, error: reqwest::Error) -> Fault {
+        let host = self.settings.base.page("");
+        let (kind, effect, what) = if error.is_connect() || error.is_builder() {
+            (FaultKind::Connection, Effect::None, "cannot connect to")
+        } else if error.is_timeout() {
+            (FaultKind::Timeout, Effect::Unknown, "no answer in time from")
+        } else {
+            (FaultKind::Connection, Effect::Unknown, "no answer from")
+        };
+        let detail = format!("{what} {host}: {}", root_cause(&error));
+        Fault { kind, effect, detail, head: None, source: Some(error.without_url()) }
+    }
+}
+
+impl Fault {
+    fn protocol(effect: Effect, detail: String, head: Option<(StatusCode, HeaderMap)>) -> Self {
+        let head = head.map(Box::new);
+        Self { kind: FaultKind::Protocol, effect, detail, head, source: None }
+    }
+}
+
+/// Reads a body to its end, up to the limit.
+async fn read(mut response: reqwest::Response, transport: &Transport) -> Result<HttpAnswer, Fault> {
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let too_large = |headers: HeaderMap| {
+        let detail = format!("the answer is larger than {} MiB", MAX_BODY / 1024 / 1024);
+        Fault::protocol(Effect::Unknown, detail, Some((status, headers)))
+    };
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        let encoding = one_line(&String::from_utf8_lossy(encoding.as_bytes()), 40);
+        let detail = format!("the answer is encoded (`{encoding}`), which was not asked for");
+        return Err(Fault::protocol(Effect::Unknown, detail, Some((status, headers))));
+    }
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(error) => {
+                let kind = if error.is_timeout() { FaultKind::Timeout } else { FaultKind::Connection };
+                let host = transport.settings.base.page("");
+                let detail = format!("the answer of {host} was cut off: {}", root_cause(&error));
+                let source = Some(error.without_url());
+                return Err(Fault {
+                    kind,
+                    effect: Effect::Unknown,
+                    detail,
+                    head: Some(Box::new((status, headers))),
+                    source,
+                });
+            }
+        };
+        if first.len() + more.len() + chunk.len() > MAX_BODY {
+            return Err(too_large(headers));
+        }
+        // Most answers come in one piece, which is kept as it is.
+        if first.is_empty() && more.is_empty() {
+            first = chunk;
+        } else {
+            if more.is_empty() {
+                more.extend_from_slice(&std::mem::take(&mut first));
+            }
+            more.extend_from_slice(&chunk);
+        }
+    }
+    let body = if more.is_empty() { first } else { more.freeze() };
+    Ok(HttpAnswer { status, headers, body })
+}
+
+fn client(settings: &Settings, idle: Duration) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .tls_backend_preconfigured(settings.tls.clone())
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(idle);
+    if idle.is_zero() {
+        builder = builder.pool_max_idle_per_host(0);
+    }
+    if settings.base.is_loopback() {
+        // A proxy would look for the address on its own machine, and read the key on the way.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| {
+        Error::config(format!("the HTTP client cannot be set up: {}", root_cause(&error.without_url())))
+    })
+}
+
+/// The seconds of `Keep-Alive: timeout=N`.
+fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The innermost cause: "connection refused" says more than "error sending request".
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn StdError = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    one_line(&cause.to_string(), 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_announced_idle_limit_is_read() {
+        for (value, seconds) in
+            [("timeout=5", Some(5)), ("max=100, timeout=2", Some(2)), ("timeout=x", None), ("5", None)]
+        {
+            let headers =
+                HeaderMap::from_iter([(HeaderName::from_static("keep-alive"), value.parse().unwrap())]);
+            assert_eq!(keep_alive(&headers), seconds.map(Duration::from_secs), "{value}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One JSON object of an answer, taken apart field by field.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::json::{Extra, FromJson, Part};
+
+/// The deepest nesting that is accepted in an answer; what is deeper would overflow the stack of a naive reader.
+const MAX_DEPTH: usize = 128;
+
+/// A type that is read from the fields of one object.
+pub(crate) trait FromFields: Sized {
+    /// Takes what it knows; what is left is the caller's or goes into `extra`.
+    ///
+    /// The error says which field is missing without which the answer is of no use.
+    fn from_fields(fields: Fields<'_>) -> Result<Self, String>;
+}
+
+/// The fields of an object that nobody has taken yet. A name that comes twice counts as it came last.
+pub(crate) struct Fields<'a> {
+    body: &'a Bytes,
+    entries: Vec<(Cow<'a, str>, &'a str)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes an object apart.
+    ///
+    /// # Errors
+    /// When the text is not one JSON object.
+    pub(crate) fn parse(body: &'a Bytes, text: &'a str) -> Result<Self, serde_json::Error> {
+        let Entries(entries) = serde_json::from_str(text)?;
+        Ok(Self { body, entries })
+    }
+
+    /// Takes a field; `None` when it is missing, null, or of a type that cannot be read.
+    pub(crate) fn take<T: FromJson>(&mut self, name: &str) -> Option<T> {
+        let (_, text) = self.entries.iter().rev().find(|(known, _)| known == name)?;
+        let value = match *text {
+            "null" => None,
+            text => T::from_json(Part { body: self.body, text }),
+        };
+        // A value that could not be read stays, and so ends up in `extra`.
+        if value.is_some() || *text == "null" {
+            self.entries.retain(|(known, _)| known != name);
+        }
+        value
+    }
+
+    /// The rest, as it came.
+    pub(crate) fn rest(self) -> Extra {
+        let body = self.body;
+        self.entries.into_iter().map(|(name, text)| (name.into_owned(), Part { body, text }.keep())).collect()
+    }
+}
+
+impl<T: FromFields> FromJson for T {
+    fn from_json(part: Part<'_>) -> Option<Self> {
+        T::from_fields(Fields::parse(part.body, part.text).ok()?).ok()
+    }
+}
+
+/// An object whose names are data.
+impl<T: FromJson> FromJson for IndexMap<String, T> {
+    fn from_json(part: Part<'_>) -> Option<Self> {
+        let fields = Fields::parse(part.body, part.text).ok()?;
+        let read =
+            |(name, text): (Cow<'_, str>, _)| Some((name.into_owned(), T::from_json(Part { text, ..part })?));
+        Some(fields.entries.into_iter().filter_map(read).collect())
+    }
+}
+
+/// Refuses JSON that is nested deeper than [`MAX_DEPTH`]; says how deep it is allowed to be.
+pub(crate) fn check_depth(text: &str) -> Result<(), String> {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(format!("it is nested deeper than {MAX_DEPTH} levels"));
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+struct Entries<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
+                let mut entries = Vec::with_capacity(16);
+                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    entries.push((name, value.get()));
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A name, borrowed from the text unless it has escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field's name")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_two_equal_names_counts_and_an_unreadable_value_is_kept() {
+        let body = Bytes::from_static(br#"{"a":1,"b":{"x":1e400},"a":"2","c":null}"#);
+        let mut fields = Fields::parse(&body, std::str::from_utf8(&body).unwrap()).unwrap();
+        assert_eq!(fields.take::<u64>("a"), Some(2));
+        assert_eq!(fields.take::<u64>("b"), None);
+        assert_eq!(fields.take::<u64>("c"), None);
+        let rest = fields.rest();
+        assert_eq!(rest.len(), 1);
+        assert_eq!(rest["b"].text(), r#"{"x":1e400}"#);
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_texts() {
+        assert!(check_depth(r#"{"a":"[[[[\"[["}"#).is_ok());
+        assert!(check_depth(&"[".repeat(MAX_DEPTH)).is_ok());
+        assert!(check_depth(&"[".repeat(MAX_DEPTH + 1)).is_err());
+    }
+}

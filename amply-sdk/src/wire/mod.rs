@@ -1,0 +1,26 @@
+//! What is sent and what comes back, one file per endpoint family.
+//!
+//! Requests are closed: a value that the server would refuse is refused here. Answers are open: every field but one
+//! may be missing, new, or of another type; what a type has no field for stays in its `extra`, and the whole text
+//! stays in [`Answer`](crate::Answer).
+
+mod error_body;
+mod fields;
+mod json;
+mod openapi;
+mod platform_metrics;
+mod providers;
+mod route;
+mod route_request;
+mod status;
+
+pub(crate) use error_body::ErrorBody;
+pub use error_body::PaymentChallenge;
+pub(crate) use fields::{Fields, FromFields, check_depth};
+pub use json::{Extra, RawJson};
+pub use openapi::{OpenApi, Operation};
+pub use platform_metrics::{CategoryDecisions, PlatformMetrics};
+pub use providers::{Provider, Providers};
+pub use route::{Components, ProviderMetrics, Ranking, RawMetrics, Route};
+pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
+pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};

@@ -1,0 +1,73 @@
+//! What `GET /openapi` answers.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::fields::{Fields, FromFields};
+use super::json::{Extra, RawJson};
+
+/// A server's own description of what it serves, an OpenAPI 3 document (API documentation, `GET /openapi`).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OpenApi {
+    /// The version of the OpenAPI format.
+    pub openapi: Option<String>,
+    /// Title, version and description.
+    pub info: Option<Value>,
+    /// The operations, by path.
+    pub paths: IndexMap<String, RawJson>,
+    /// Fields that have no name here.
+    pub extra: Extra,
+}
+
+/// One operation of an [`OpenApi`] document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Operation {
+    /// The HTTP method, in capitals.
+    pub method: String,
+    /// The path, as the document writes it.
+    pub path: String,
+    /// What it does, in a line.
+    pub summary: Option<String>,
+}
+
+impl OpenApi {
+    /// The version of the API that the document describes.
+    pub fn version(&self) -> Option<&str> {
+        self.info.as_ref()?.get("version")?.as_str()
+    }
+
+    /// Every operation, in the document's order of paths.
+    pub fn operations(&self) -> Vec<Operation> {
+        const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+        let mut operations = Vec::new();
+        for (path, item) in &self.paths {
+            let Ok(Value::Object(item)) = item.parse() else {
+                continue;
+            };
+            for method in METHODS {
+                let Some(operation) = item.get(method) else {
+                    continue;
+                };
+                operations.push(Operation {
+                    method: method.to_ascii_uppercase(),
+                    path: path.clone(),
+                    summary: operation.get("summary").and_then(Value::as_str).map(str::to_owned),
+                });
+            }
+        }
+        operations
+    }
+}
+
+impl FromFields for OpenApi {
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
+        Ok(Self {
+            openapi: fields.take("openapi"),
+            info: fields.take("info"),
+            paths: fields.take("paths").unwrap_or_default(),
+            extra: fields.rest(),
+        })
+    }
+}

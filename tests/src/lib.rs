@@ -1,0 +1,17 @@
+//! How the tests start the `amply` command: as a program in a pipe, or at a terminal of 80 columns.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says that something is wrong by panicking"
+)]
+
+mod command;
+mod server;
+mod terminal;
+pub mod transcript;
+
+pub use command::{Finished, Running, amply, bin_dir, root};
+pub use server::Scripted;
+pub use terminal::at_terminal;

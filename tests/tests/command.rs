@@ -1,0 +1,195 @@
+//! The command as a program: what a pipe gets, what ends it, and what it never sends.
+
+use amply_tests::{Finished, Running, Scripted, amply, root};
+use serde_json::Value;
+
+const TASK: &str = "Store 1M 1536-dim vectors with metadata filters and low-latency queries";
+
+#[test]
+fn a_pipe_gets_the_servers_json_as_it_came() {
+    let body = "{\"recommended\": \"qdrant\",  \"new\":{\"b\":1e400,\"a\":1.0}, \"score\":\"0.9\"}";
+    let server = Scripted::answering("200 OK", "application/json", body);
+    let finished = amply(&["route", TASK, "--base-url", server.url()], &[], b"");
+    assert_eq!((finished.stdout, finished.code), (format!("{body}\n"), Some(0)));
+}
+
+#[test]
+fn the_request_has_what_was_typed_and_the_headers_of_the_api() {
+    let server = Scripted::answering("200 OK", "application/json", r#"{"recommended":"qdrant"}"#);
+    let arguments = [
+        "route",
+        "-",
+        "--dimension",
+        "768",
+        "--workload-type",
+        "QUERY_HEAVY",
+        "--filter-complexity",
+        "high",
+        "--budget-usd",
+        "0.004",
+        "--latency-target-ms",
+        "20",
+        "--budget-usd-per-1m-ops",
+        "0.5",
+        "--slo-p99-ms",
+        "12.5",
+        "--referral-tag",
+        "campaign:sdk/test-1",
+        "--sandbox-mode",
+        "--enterprise-policy",
+        r#"{"region":"eu"}"#,
+    ];
+    let variables = [("AMPLY_API_KEY", "srv_key"), ("AMPLY_BASE_URL", server.url())];
+    let finished = amply(&arguments, &variables, b"two\nlines\n");
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+
+    let seen = server.seen();
+    let (head, body) = seen[0].split_once("\r\n\r\n").unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(body).unwrap(),
+        serde_json::json!({
+            "task": "two\nlines", "dimension": 768, "workload_type": "query_heavy", "filter_complexity": "high",
+            "budget_usd": 0.004, "latency_target_ms": 20.0, "budget_usd_per_1m_ops": 0.5, "slo_p99_ms": 12.5,
+            "referral_tag": "campaign:sdk/test-1", "sandbox_mode": true, "enterprise_policy": {"region": "eu"},
+        })
+    );
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("post /api/v1/route http/1.1\r\n"), "{head}");
+    for header in [
+        "authorization: bearer srv_key",
+        "content-type: application/json",
+        "accept: application/json",
+        concat!("user-agent: amply-sdk-rust/", env!("CARGO_PKG_VERSION")),
+        "idempotency-key: 0",
+    ] {
+        assert!(head.contains(&format!("\r\n{header}")), "{header} is not in {head}");
+    }
+    assert!(!head.contains("accept-encoding"), "{head}");
+}
+
+#[test]
+fn a_flag_goes_before_its_variable() {
+    let server = Scripted::answering("200 OK", "application/json", r#"{"ok":true}"#);
+    let variables =
+        [("AMPLY_BASE_URL", "nonsense"), ("AMPLY_TIMEOUT", "soon"), ("AMPLY_API_KEY", "from-variable")];
+    let arguments = ["--base-url", server.url(), "--timeout", "5s", "--api-key-stdin", "status"];
+    let finished = amply(&arguments, &variables, b"from-stdin\n");
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(
+        server.seen()[0].contains("Bearer from-stdin\r\n") || server.seen()[0].contains("bearer from-stdin")
+    );
+}
+
+#[test]
+fn the_embedded_sandbox_reads_no_key_and_calls_no_server() {
+    let server = Scripted::answering("200 OK", "application/json", r#"{"recommended":"wrong"}"#);
+    let variables = [
+        ("AMPLY_BASE_URL", server.url()),
+        ("AMPLY_API_KEY", "line\nbreak"),
+        ("HTTP_PROXY", server.url()),
+        ("HTTPS_PROXY", server.url()),
+        ("ALL_PROXY", server.url()),
+    ];
+    let finished = amply(&["--sandbox", "route", TASK], &variables, b"");
+    let route: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((&route["recommended"], finished.code), (&"qdrant".into(), Some(0)));
+    assert_eq!(finished.stderr, "note: this is the embedded sandbox: a local server with sample data\n");
+    assert_eq!(server.seen(), Vec::<String>::new());
+}
+
+#[test]
+fn options_that_exclude_each_other_are_refused_on_either_side_of_the_command() {
+    for arguments in [
+        &["--sandbox", "status", "--base-url", "http://127.0.0.1:9", "--json"][..],
+        &["status", "--sandbox", "--api-key-stdin", "--json"],
+        &["route", "-", "--api-key-stdin", "--json"],
+        &["sandbox", "--sandbox", "--json"],
+        &["status", "--dimension", "1", "--json"],
+        &["--json"],
+    ] {
+        let finished = amply(arguments, &[], b"");
+        let error = finished.error();
+        assert_eq!(
+            (error["code"].as_str(), finished.code),
+            (Some("usage"), Some(2)),
+            "{arguments:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_command_quietly() {
+    let (seen, code) = amply_tests::at_terminal("amply --sandbox -q providers --json | true");
+    assert_eq!((seen.as_str(), code), ("", Some(0)));
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let (seen, code) = amply_tests::at_terminal("amply --sandbox -q status --json > /dev/full");
+    assert_eq!(code, Some(1));
+    assert!(seen.contains("cannot write to standard output: No space left on device"), "{seen}");
+}
+
+#[test]
+fn ctrl_c_ends_a_waiting_call_with_130() {
+    let server = Scripted::start(vec![None]);
+    let running = Running::start(&["route", TASK, "--base-url", server.url()]);
+    server.wait_for_a_request();
+    let finished = running.interrupt();
+    assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(130), "", ""));
+}
+
+#[test]
+fn a_served_sandbox_tells_where_it_is_and_ends_well_with_ctrl_c() {
+    let mut running = Running::start(&["sandbox", "--port", "0", "--seed", "7", "--json"]);
+    let facts: Value = serde_json::from_str(&running.first_line()).unwrap();
+    let url = facts["url"].as_str().unwrap();
+    assert!(url.starts_with("http://127.0.0.1:") && url.ends_with("/api/v1"), "{facts}");
+
+    for (key, code) in [("user_key", 0), ("server_key", 0), ("admin_secret", 3)] {
+        let variables = [("AMPLY_API_KEY", facts[key].as_str().unwrap()), ("AMPLY_BASE_URL", url)];
+        let finished = amply(&["route", TASK], &variables, b"");
+        assert_eq!(finished.code, Some(code), "{key}: {}", finished.stderr);
+    }
+    let finished = amply(&["route", TASK, "--base-url", url], &[], b"");
+    assert_eq!(finished.code, Some(0), "a call without a key is served: {}", finished.stderr);
+    let metrics: Value =
+        serde_json::from_str(&amply(&["platform-metrics", "--base-url", url], &[], b"").stdout).unwrap();
+    assert_eq!(metrics["decisions_last_30d"], 3);
+
+    assert_eq!(running.interrupt().code, Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_and_a_catalog_that_is_none_are_named() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let finished = amply(&["sandbox", "--port", &port, "--json"], &[], b"");
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.error()["message"].as_str().unwrap().contains(&format!("port {port}")), "{finished:?}");
+
+    let readme = root().join("README.md");
+    let catalog = |file: &str| -> Finished { amply(&["sandbox", "--catalog", file, "--json"], &[], b"") };
+    let finished = catalog(readme.to_str().unwrap());
+    assert_eq!(finished.code, Some(2));
+    assert!(
+        finished.error()["message"].as_str().unwrap().contains("README.md` cannot be used: "),
+        "{finished:?}"
+    );
+    assert!(catalog("no-such-file").error()["message"].as_str().unwrap().contains("cannot be read"));
+}
+
+#[test]
+fn a_catalog_of_ones_own_is_ranked() {
+    let mut running = Running::start(&[
+        "sandbox",
+        "--catalog",
+        root().join("tests/fixtures/catalog.json").to_str().unwrap(),
+        "--json",
+    ]);
+    let facts: Value = serde_json::from_str(&running.first_line()).unwrap();
+    let finished = amply(&["route", TASK, "--base-url", facts["url"].as_str().unwrap()], &[], b"");
+    let route: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(route["score"], 0.8901);
+    assert_eq!(running.interrupt().code, Some(0));
+}

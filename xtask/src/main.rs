@@ -1,0 +1,48 @@
+//! `cargo xtask test`: the one way to run the tests, with all set-up.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["test"] => test(),
+        _ => Err("usage: cargo xtask test".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("xtask: {why}\n").as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that can be tested on this machine.
+fn test() -> Result<(), String> {
+    // The end-to-end tests start the command and the examples as a user would.
+    cargo(&["build", "--workspace", "--all-targets"])?;
+    // Doc examples are part of it.
+    cargo(&["test", "--workspace"])
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace around xtask")?;
+    let mut command = Command::new(cargo);
+    command.current_dir(root).args(arguments).arg("--locked");
+    // What `cargo run` told this program of its package would make build scripts of dependencies run again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
+    let status = command.status().map_err(|error| format!("cargo cannot be started: {error}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("`cargo {} --locked` failed", arguments.join(" "))),
+    }
+}
