@@ -42,6 +42,9 @@ pub(crate) struct Global {
     /// Limit for one call, such as 30s or 500ms
     #[arg(long, global = true, value_name = "TIME", value_parser = amply_sdk::env::parse_timeout)]
     pub(crate) timeout: Option<Duration>,
+    /// What to do when a route is not bound to a principal, so that it counts for no wallet
+    #[arg(long, global = true, value_name = "POLICY", default_value = "warn")]
+    pub(crate) principal: Principal,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
     pub(crate) color: Color,
@@ -51,6 +54,16 @@ pub(crate) struct Global {
     /// Print no notes and no warnings
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Principal {
+    /// End with an error
+    Require,
+    /// Say so on standard error
+    Warn,
+    /// Do not look
+    Ignore,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,6 +80,8 @@ pub(crate) enum Command {
     Route(RouteArgs),
     /// List the providers that are ranked
     Providers,
+    /// Show how the providers are, by the server's probes (needs a key)
+    Health,
     /// Show how the server is set up and how it is
     Status,
     /// Show public totals of the platform

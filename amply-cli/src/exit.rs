@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use amply_sdk::Error;
 use serde::Serialize;
 
+use crate::cmd::page;
 use crate::term::{Term, write_stderr};
 
 /// Why a command did not do what was asked.
@@ -48,6 +49,10 @@ impl Failed {
             Self::Call(error) => {
                 let id = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
                 term.error(&format!("{}{id}", error.message()), self.hint().as_deref());
+                // It was asked for, and may have been paid for; standard output is for what was accepted.
+                if let Error::PrincipalNotBound { answer: Some(route), .. } = error {
+                    write_stderr(&format!("\n{}\n", page(route, term)));
+                }
             }
             _ => term.error(&self.message(), self.hint().as_deref()),
         }
@@ -63,7 +68,7 @@ impl Failed {
                 "config" | "invalid_request" | "rejected" => 2,
                 "unauthorized" => 3,
                 "payment_required" => 4,
-                "forbidden" => 5,
+                "forbidden" | "principal_not_bound" => 5,
                 "rate_limited" | "quota_exceeded" => 6,
                 "transport" | "timeout" => 7,
                 "server" => 8,
@@ -98,6 +103,9 @@ impl Failed {
             Self::Call(error) if error.is_timeout() && !error.may_have_been_charged() => {
                 Some("try again, or allow more time with `--timeout 60s`".to_owned())
             }
+            Self::Call(Error::PrincipalNotBound { answer: Some(_), .. }) => {
+                Some("use a key of an account (amply_sk_…), or `--principal warn`; the answer was".to_owned())
+            }
             Self::Call(error) => error.hint().map(str::to_owned),
             Self::Usage(_) => Some("`amply --help` shows what can be typed".to_owned()),
             _ => None,
@@ -118,9 +126,9 @@ impl Failed {
             request_id: call.and_then(Error::request_id),
             is_retryable: call.map(Error::is_retryable),
             may_have_been_charged: call.map(Error::may_have_been_charged),
-            // An answer that could not be read may have been paid for.
+            // An answer that was not accepted may have been paid for.
             body: call
-                .filter(|error| matches!(error, Error::Protocol(_)))
+                .filter(|error| matches!(error, Error::Protocol(_) | Error::PrincipalNotBound { .. }))
                 .and_then(|error| error.body())
                 .map(String::from_utf8_lossy),
         };

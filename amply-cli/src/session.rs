@@ -3,9 +3,9 @@
 use std::io::Read;
 
 use amply_sandbox::Sandbox;
-use amply_sdk::{Client, ClientBuilder};
+use amply_sdk::{Answer, Binding, Client, ClientBuilder, PrincipalPolicy, Route};
 
-use crate::args::Global;
+use crate::args::{Global, Principal};
 use crate::exit::Failed;
 use crate::term::Term;
 
@@ -16,6 +16,7 @@ const MAX_STDIN: u64 = 1024 * 1024;
 pub(crate) struct Session {
     pub(crate) client: Client,
     sandbox: Option<Sandbox>,
+    warns: bool,
 }
 
 impl Session {
@@ -39,7 +40,22 @@ impl Session {
         if let Some(limit) = global.timeout {
             builder = builder.timeout(limit);
         }
-        Ok(Self { client: builder.build()?, sandbox })
+        builder = builder.principal_policy(match global.principal {
+            Principal::Require => PrincipalPolicy::Require,
+            Principal::Warn => PrincipalPolicy::Warn,
+            Principal::Ignore => PrincipalPolicy::Ignore,
+        });
+        Ok(Self { client: builder.build()?, sandbox, warns: global.principal == Principal::Warn })
+    }
+
+    /// What to say about a route that is not bound to a principal.
+    pub(crate) fn principal_warning(&self, route: &Answer<Route>) -> Option<&'static str> {
+        let binding = route.principal();
+        let concerns = self.warns && binding.binding == Binding::NotBound && binding.key_kind.is_some();
+        concerns.then_some(match binding.is_contradictory {
+            true => "the server contradicts itself on whether this route counts for a wallet and a history",
+            false => "this route counts for no wallet and no history: the key is bound to no principal",
+        })
     }
 
     /// Whether the server is the one inside this process.

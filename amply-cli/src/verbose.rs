@@ -31,7 +31,9 @@ where
         mut to: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if !event.metadata().target().starts_with("amply_sdk") {
+        // The command warns in its own words.
+        let is_warning = *event.metadata().level() <= tracing::Level::WARN;
+        if is_warning || !event.metadata().target().starts_with("amply_sdk") {
             return Ok(());
         }
         let mut line = String::new();

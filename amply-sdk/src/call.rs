@@ -1,7 +1,10 @@
-//! One logical call, from the request to the typed answer: check → exchange → decode.
+//! One logical call, from the request to the typed answer: check → exchange → decode → whose call was it?
+
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,26 +12,61 @@ use crate::answer::Answer;
 use crate::client::Client;
 use crate::error::{Error, Failure};
 use crate::exchange::{Reply, Request};
+use crate::key::KeyKind;
+use crate::principal::{Binding, PrincipalBinding, PrincipalPolicy};
 use crate::retry::Repeat;
 use crate::text::one_line;
-use crate::wire::{Fields, FromFields, check_depth};
+use crate::wire::{Fields, FromFields, Route, RouteRequest, check_depth};
 
 impl Client {
+    /// `POST /route`, which may cost money and counts for a principal.
+    pub(crate) async fn route(&self, request: &RouteRequest) -> Result<Answer<Route>, Error> {
+        request.validate()?;
+        // What is known to bind nobody is refused before it costs anything.
+        if self.options.principal == PrincipalPolicy::Require && self.key_kind != Some(KeyKind::User) {
+            let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind);
+            return Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: None });
+        }
+        let answer = self.post("/route", request, Repeat::OptIn).await?;
+        self.check_principal(answer)
+    }
+
+    /// Applies the policy to an answer. It is never lost: an error carries it.
+    fn check_principal(&self, answer: Answer<Route>) -> Result<Answer<Route>, Error> {
+        if self.options.principal == PrincipalPolicy::Ignore {
+            return Ok(answer);
+        }
+        let binding = answer.principal();
+        match (self.options.principal, binding.binding) {
+            (_, Binding::Bound) => Ok(answer),
+            (PrincipalPolicy::Require, _) => {
+                Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: Some(Box::new(answer)) })
+            }
+            (_, Binding::NotBound) if self.key_kind.is_some() => {
+                if !self.has_warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("{}: it counts for no wallet and no history", binding.words());
+                }
+                Ok(answer)
+            }
+            _ => Ok(answer),
+        }
+    }
+
     /// A `GET` that anybody may repeat.
     pub(crate) async fn get<T: FromFields>(&self, path: &str) -> Result<Answer<T>, Error> {
         let reply = self.send(Method::GET, path, None, Repeat::Always).await?;
-        decode(reply, typed)
+        decode(reply, self.key_kind, typed)
     }
 
     /// A `POST` with a JSON body that was checked before.
-    pub(crate) async fn post<T: FromFields>(
+    async fn post<T: FromFields>(
         &self,
         path: &str,
         body: &impl Serialize,
         repeat: Repeat,
     ) -> Result<Answer<T>, Error> {
         let reply = self.send(Method::POST, path, Some(encode(body)?), repeat).await?;
-        decode(reply, typed)
+        decode(reply, self.key_kind, typed)
     }
 
     /// Any method, any path, any body.
@@ -43,7 +81,7 @@ impl Client {
             _ => Repeat::NeverWhenUnknown,
         };
         let reply = self.send(method, path, body, repeat).await?;
-        decode(reply, |body, text| {
+        decode(reply, self.key_kind, |body, text| {
             // An empty answer (204, a HEAD) reads as null.
             let text = if body.is_empty() { "null" } else { text };
             serde_json::from_str(text)
@@ -78,8 +116,13 @@ fn typed<T: FromFields>(body: &Bytes, text: &str) -> Result<T, String> {
 }
 
 /// Reads a 2xx answer. What cannot be read is kept whole in the error: it may have been paid for.
-fn decode<T>(reply: Reply, read: impl FnOnce(&Bytes, &str) -> Result<T, String>) -> Result<Answer<T>, Error> {
+fn decode<T>(
+    reply: Reply,
+    key_kind: Option<KeyKind>,
+    read: impl FnOnce(&Bytes, &str) -> Result<T, String>,
+) -> Result<Answer<T>, Error> {
     let Reply { body, mut meta, request, may_have_been_charged } = reply;
+    meta.key_kind = key_kind;
     let value = match std::str::from_utf8(&body) {
         // A byte order mark is no part of the text.
         Ok(text) => {

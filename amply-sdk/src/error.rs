@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::StatusCode;
 
+use crate::answer::Answer;
 use crate::meta::Meta;
+use crate::principal::PrincipalBinding;
 use crate::text::one_line;
-use crate::wire::PaymentChallenge;
+use crate::wire::{PaymentChallenge, Route};
 
 /// Why a call gave no answer.
 ///
@@ -25,6 +27,7 @@ use crate::wire::PaymentChallenge;
 /// | `Rejected` | `rejected` | 400, 413, 422 and any 4xx without a row of its own |
 /// | `Unauthorized` | `unauthorized` | 401 |
 /// | `PaymentRequired` | `payment_required` | 402 |
+/// | `PrincipalNotBound` | `principal_not_bound` | under `Require`: not (known to be) bound; the answer is inside |
 /// | `Forbidden` | `forbidden` | 403 |
 /// | `NotFound` | `not_found` | 404 with a JSON body |
 /// | `Unsupported` | `unsupported` | 404 without one, 405: this server lacks the endpoint |
@@ -52,6 +55,14 @@ pub enum Error {
     Unauthorized(Box<Failure>),
     /// The wallet's balance does not cover the call; nothing was charged.
     PaymentRequired(Box<PaymentChallenge>),
+    /// A route is not bound to a principal, or not known to be, and the policy requires it.
+    PrincipalNotBound {
+        /// What says so.
+        binding: Box<PrincipalBinding>,
+        /// The whole answer, which may have been charged; `None` when the key is known to bind nobody, so that
+        /// nothing was sent.
+        answer: Option<Box<Answer<Route>>>,
+    },
     /// The key is known and may not do this.
     Forbidden(Box<Failure>),
     /// There is no such thing on this server.
@@ -137,6 +148,7 @@ impl Error {
             Self::Rejected(_) => "rejected",
             Self::Unauthorized(_) => "unauthorized",
             Self::PaymentRequired(_) => "payment_required",
+            Self::PrincipalNotBound { .. } => "principal_not_bound",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Unsupported(_) => "unsupported",
@@ -152,7 +164,7 @@ impl Error {
     /// What is known about the failed exchange; `None` when nothing was sent.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Config(_) | Self::Invalid { .. } => None,
+            Self::Config(_) | Self::Invalid { .. } | Self::PrincipalNotBound { .. } => None,
             Self::PaymentRequired(challenge) => Some(challenge.failure()),
             Self::Rejected(failure)
             | Self::Unauthorized(failure)
@@ -170,7 +182,10 @@ impl Error {
 
     /// Status, headers, attempts and time; `None` when nothing was sent.
     pub fn meta(&self) -> Option<&Meta> {
-        self.failure().map(Failure::meta)
+        match self {
+            Self::PrincipalNotBound { answer, .. } => answer.as_deref().map(Answer::meta),
+            _ => self.failure().map(Failure::meta),
+        }
     }
 
     /// The HTTP status; `None` when no answer came.
@@ -185,7 +200,12 @@ impl Error {
 
     /// The body of the answer as it came, if one came.
     pub fn body(&self) -> Option<&[u8]> {
-        self.failure().map(Failure::body).filter(|body| !body.is_empty())
+        match self {
+            Self::PrincipalNotBound { answer, .. } => {
+                answer.as_deref().map(|answer| answer.text().as_bytes())
+            }
+            _ => self.failure().map(Failure::body).filter(|body| !body.is_empty()),
+        }
     }
 
     /// Whether the same call may help when it is made again, and cannot be charged twice.
@@ -204,7 +224,10 @@ impl Error {
 
     /// Whether the server may have done and charged what was asked, though no usable answer came.
     pub fn may_have_been_charged(&self) -> bool {
-        self.failure().is_some_and(|failure| failure.may_have_been_charged)
+        match self {
+            Self::PrincipalNotBound { answer, .. } => answer.is_some(),
+            _ => self.failure().is_some_and(|failure| failure.may_have_been_charged),
+        }
     }
 
     /// What happened, without the advice: the first half of the displayed line.
@@ -212,6 +235,12 @@ impl Error {
         let Some(failure) = self.failure() else {
             return match self {
                 Self::Invalid { message, .. } | Self::Config(message) => message.clone(),
+                Self::PrincipalNotBound { binding, answer: None } => {
+                    format!("{}, and this client requires one; nothing was sent", binding.words())
+                }
+                Self::PrincipalNotBound { binding, .. } => {
+                    format!("{}, and this client requires that it is", binding.words())
+                }
                 _ => String::new(),
             };
         };
@@ -236,7 +265,13 @@ impl Error {
 
     /// What to do next.
     pub fn hint(&self) -> Option<&str> {
-        self.failure()?.hint.as_deref()
+        match self {
+            Self::PrincipalNotBound { answer: None, .. } => Some("use a key of an account (amply_sk_…)"),
+            Self::PrincipalNotBound { .. } => Some(
+                "the answer is in this error; use a key of an account (amply_sk_…), or a policy that only warns",
+            ),
+            _ => self.failure()?.hint.as_deref(),
+        }
     }
 }
 

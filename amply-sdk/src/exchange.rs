@@ -280,7 +280,7 @@ impl Call<'_> {
     }
 
     fn meta(&self, status: Option<StatusCode>, headers: HeaderMap, attempts: u32) -> Meta {
-        Meta { status, headers, attempts, elapsed: self.start.elapsed(), body_request_id: None }
+        Meta { status, headers, attempts, elapsed: self.start.elapsed(), ..Meta::default() }
     }
 
     /// Whether this call can cost money.

@@ -30,6 +30,7 @@ mod exchange;
 mod key;
 mod meta;
 mod money;
+mod principal;
 mod retry;
 mod text;
 mod tls;
@@ -42,13 +43,15 @@ pub use error::{Error, Failure};
 pub use key::{ApiKey, KeyKind};
 pub use meta::Meta;
 pub use money::{ParseUsdError, Usd};
+pub use principal::{Binding, PrincipalBinding, PrincipalPolicy};
 pub use reqwest::header::HeaderMap;
 pub use reqwest::{Method, StatusCode};
 pub use retry::RetryPolicy;
 pub use rust_decimal::Decimal;
 pub use text::printable;
 pub use wire::{
-    AuthMode, CategoryDecisions, Components, DataMode, Diagnostics, Extra, FilterComplexity, OpenApi,
-    Operation, PaymentChallenge, PlatformMetrics, Provider, ProviderMetrics, Providers, Ranking, RateLimit,
-    RawJson, RawMetrics, Route, RouteRequest, Status, WorkloadType,
+    AuthMode, CategoryDecisions, Components, DataMode, Diagnostics, Extra, FilterComplexity, Health,
+    HealthState, OpenApi, Operation, PaymentChallenge, PlatformMetrics, Provider, ProviderHealth,
+    ProviderMetrics, Providers, Ranking, RateLimit, RawJson, RawMetrics, Route, RouteRequest, Status,
+    WorkloadType,
 };

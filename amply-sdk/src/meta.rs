@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
+use crate::key::KeyKind;
+
 /// What is known about one call besides the answer's content: on every [`Answer`](crate::Answer), and on every
 /// error of a call that was sent.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,7 @@ pub struct Meta {
     pub(crate) attempts: u32,
     pub(crate) elapsed: Duration,
     pub(crate) body_request_id: Option<String>,
+    pub(crate) key_kind: Option<KeyKind>,
 }
 
 impl Meta {
@@ -36,6 +39,11 @@ impl Meta {
     /// The time from the start of the call to its end, waits between attempts included.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
+    }
+
+    /// What the form of the key of this call says; `None` without a key.
+    pub fn key_kind(&self) -> Option<KeyKind> {
+        self.key_kind
     }
 
     /// The server's id of this request: the header `X-Amply-Request-Id`, else `request_id` of the body.

@@ -8,10 +8,12 @@
 )]
 
 mod command;
+mod log;
 mod server;
 mod terminal;
 pub mod transcript;
 
 pub use command::{Finished, Running, amply, bin_dir, root};
+pub use log::Log;
 pub use server::Scripted;
 pub use terminal::at_terminal;

@@ -1,12 +1,13 @@
 //! One file per command: its arguments, and what it prints.
 
+mod health;
 mod platform_metrics;
 mod providers;
 mod route;
 mod sandbox;
 mod status;
 
-pub(crate) use self::route::RouteArgs;
+pub(crate) use self::route::{RouteArgs, page};
 pub(crate) use self::sandbox::SandboxArgs;
 use crate::args::{Args, Command};
 use crate::exit::Failed;
@@ -26,6 +27,7 @@ pub(crate) async fn run(args: &Args, term: &Term) -> Result<(), Failed> {
     match (&args.command, request) {
         (Command::Route(_), Some(request)) => route::run(&session, request, term).await,
         (Command::Providers, _) => providers::run(&session, term).await,
+        (Command::Health, _) => health::run(&session, term).await,
         (Command::Status, _) => status::run(&session, term).await,
         (Command::PlatformMetrics, _) => platform_metrics::run(&session, term).await,
         (Command::Route(_) | Command::Sandbox(_), _) => Ok(()),

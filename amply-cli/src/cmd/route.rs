@@ -106,6 +106,9 @@ pub(crate) async fn run(session: &Session, request: RouteRequest, term: &Term) -
     if !session.is_sandbox() && route.is_from_fallback_catalog() {
         term.warn("the server ranked its built-in catalog because the live one was not to be had");
     }
+    if let Some(warning) = session.principal_warning(&route) {
+        term.warn(warning);
+    }
     if term.is_json() {
         return Ok(term.print_json(route.text())?);
     }
@@ -113,7 +116,7 @@ pub(crate) async fn run(session: &Session, request: RouteRequest, term: &Term) -
 }
 
 /// The ranking, the recommended provider marked, then why.
-fn page(route: &Route, term: &Term) -> String {
+pub(crate) fn page(route: &Route, term: &Term) -> String {
     let mut paragraphs = Vec::new();
     let rankings = route.rankings();
     if !rankings.is_empty() {

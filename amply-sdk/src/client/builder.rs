@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -13,6 +14,7 @@ use crate::env;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::key::ApiKey;
+use crate::principal::PrincipalPolicy;
 use crate::retry::RetryPolicy;
 use crate::tls;
 use crate::transport::{Settings, Transport};
@@ -97,6 +99,15 @@ impl ClientBuilder {
         self
     }
 
+    /// What to do when a route is not bound to a principal; [`PrincipalPolicy::Warn`] unless set.
+    ///
+    /// Under [`PrincipalPolicy::Require`] every route on a server of release 3.1.12 ends in an error, because such a
+    /// server never says whether a call is bound.
+    pub fn principal_policy(mut self, policy: PrincipalPolicy) -> Self {
+        self.options = self.options.principal_policy(policy);
+        self
+    }
+
     /// A PEM file with certificates to trust besides those of the system.
     pub fn ca_bundle(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_bundle = Some(file.into());
@@ -104,6 +115,9 @@ impl ClientBuilder {
     }
 
     /// Checks the settings and makes the client. Nothing is sent.
+    ///
+    /// With [`PrincipalPolicy::Require`], know that a server of release 3.1.12 says nothing about principals: every
+    /// route there ends in [`Error::PrincipalNotBound`].
     ///
     /// # Errors
     /// [`Error::Config`] with the first setting that cannot be right.
@@ -127,7 +141,12 @@ impl ClientBuilder {
             tls,
             connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(5)),
         })?;
-        Ok(Client { exchange: Exchange::new(transport), key_kind: key.map(|key| key.kind()), options })
+        Ok(Client {
+            exchange: Exchange::new(transport),
+            key_kind: key.map(|key| key.kind()),
+            options,
+            has_warned: Arc::default(),
+        })
     }
 }
 

@@ -4,6 +4,8 @@ mod builder;
 mod options;
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use reqwest::Method;
 use serde::Serialize;
@@ -15,8 +17,7 @@ use crate::call::encode;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::key::KeyKind;
-use crate::retry::Repeat;
-use crate::wire::{OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
+use crate::wire::{Health, OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
 
 /// A client of the Amply API. Cloning it is cheap; clones share connections and the retry budget.
 ///
@@ -33,7 +34,9 @@ use crate::wire::{OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Stat
 pub struct Client {
     pub(crate) exchange: Exchange,
     pub(crate) options: Options,
-    key_kind: Option<KeyKind>,
+    pub(crate) key_kind: Option<KeyKind>,
+    /// Whether a missing principal was warned about; shared by all copies.
+    pub(crate) has_warned: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -80,7 +83,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Invalid`] before anything is sent; [`Error::PaymentRequired`] when the wallet does not cover the
-    /// call; else by the table of [`Error`].
+    /// call; [`Error::PrincipalNotBound`] under [`PrincipalPolicy::Require`](crate::PrincipalPolicy::Require), with the
+    /// answer inside it; else by the table of [`Error`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -96,9 +100,15 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub async fn route_task(&self, request: impl Into<RouteRequest>) -> Result<Answer<Route>, Error> {
-        let request = request.into();
-        request.validate()?;
-        self.post("/route", &request, Repeat::OptIn).await
+        self.route(&request.into()).await
+    }
+
+    /// How the providers are, by the server's probes (`GET /health`). It needs a key.
+    ///
+    /// # Errors
+    /// By the table of [`Error`]; [`Error::Unsupported`] on a server before release 3.1.13.
+    pub async fn health(&self) -> Result<Answer<Health>, Error> {
+        self.get("/health").await
     }
 
     /// How the server is set up and how it is (`GET /status`).

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::principal::PrincipalPolicy;
 use crate::retry::RetryPolicy;
 
 /// Settings of a client that [`Client::with_options`](crate::Client::with_options) can change for some calls.
@@ -11,6 +12,7 @@ pub struct Options {
     pub(crate) timeout: Duration,
     pub(crate) attempt_timeout: Duration,
     pub(crate) retry: RetryPolicy,
+    pub(crate) principal: PrincipalPolicy,
 }
 
 impl Options {
@@ -31,6 +33,12 @@ impl Options {
         self.retry = policy;
         self
     }
+
+    /// What to do when a route is not bound to a principal; [`PrincipalPolicy::Warn`] unless set.
+    pub fn principal_policy(mut self, policy: PrincipalPolicy) -> Self {
+        self.principal = policy;
+        self
+    }
 }
 
 impl Default for Options {
@@ -39,6 +47,7 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(20),
             retry: RetryPolicy::default(),
+            principal: PrincipalPolicy::default(),
         }
     }
 }

@@ -65,6 +65,12 @@ impl Part<'_> {
     }
 }
 
+/// A value made from its text.
+#[cfg(test)]
+pub(crate) fn raw(text: &str) -> RawJson {
+    RawJson(Bytes::copy_from_slice(text.as_bytes()))
+}
+
 /// Reads a kept value as one of this crate's types.
 pub(crate) fn read<T: FromJson>(raw: &RawJson) -> Option<T> {
     T::from_json(Part { body: &raw.0, text: raw.text() })

@@ -6,6 +6,7 @@
 
 mod error_body;
 mod fields;
+mod health;
 mod json;
 mod openapi;
 mod platform_metrics;
@@ -17,6 +18,9 @@ mod status;
 pub(crate) use error_body::ErrorBody;
 pub use error_body::PaymentChallenge;
 pub(crate) use fields::{Fields, FromFields, check_depth};
+pub use health::{Health, HealthState, ProviderHealth};
+#[cfg(test)]
+pub(crate) use json::raw;
 pub use json::{Extra, RawJson};
 pub use openapi::{OpenApi, Operation};
 pub use platform_metrics::{CategoryDecisions, PlatformMetrics};
