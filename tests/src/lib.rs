@@ -17,3 +17,8 @@ pub use command::{Finished, Running, amply, bin_dir, root};
 pub use log::Log;
 pub use server::Scripted;
 pub use terminal::at_terminal;
+
+/// The programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
