@@ -8,12 +8,14 @@
 )]
 
 mod command;
+mod document;
 mod log;
 mod server;
 mod terminal;
 pub mod transcript;
 
 pub use command::{Finished, Running, amply, bin_dir, root};
+pub use document::table;
 pub use log::Log;
 pub use server::Scripted;
 pub use terminal::at_terminal;

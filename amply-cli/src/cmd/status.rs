@@ -43,7 +43,7 @@ fn warning(status: &Status) -> Option<String> {
 
 fn auth(mode: &AuthMode) -> String {
     match mode {
-        AuthMode::None => "no key needed".to_owned(),
+        AuthMode::Open => "no key needed".to_owned(),
         AuthMode::ApiKey => "API key needed".to_owned(),
         other => other.as_str().to_owned(),
     }

@@ -64,8 +64,8 @@ impl FromFields for Status {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthMode {
-    /// No key is needed.
-    None,
+    /// No key is needed (`none`).
+    Open,
     /// A key is needed.
     ApiKey,
     /// A word that has no name here.
@@ -76,7 +76,7 @@ impl AuthMode {
     /// The server's word.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::None => "none",
+            Self::Open => "none",
             Self::ApiKey => "api_key",
             Self::Other(word) => word,
         }
@@ -86,7 +86,7 @@ impl AuthMode {
 impl FromJson for AuthMode {
     fn from_json(part: Part<'_>) -> Option<Self> {
         Some(match String::from_json(part)? {
-            word if word == "none" => Self::None,
+            word if word == "none" => Self::Open,
             word if word == "api_key" => Self::ApiKey,
             word => Self::Other(word),
         })
