@@ -1,4 +1,5 @@
-//! How the tests start the `amply` command: as a program in a pipe, or at a terminal of 80 columns.
+//! What the tests have in common: how they start the `amply` command (as a program in a pipe, or at a terminal of 80
+//! columns), and how they serve the recorded exchanges and compare what a client makes of them.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,9 +8,13 @@
     reason = "a test says that something is wrong by panicking"
 )]
 
+pub mod asking;
 mod command;
 mod document;
+pub mod json;
 mod log;
+pub mod readings;
+pub mod recording;
 mod server;
 mod terminal;
 pub mod transcript;
