@@ -68,9 +68,15 @@ impl<T: FromFields> FromJson for T {
 impl<T: FromJson> FromJson for IndexMap<String, T> {
     fn from_json(part: Part<'_>) -> Option<Self> {
         let fields = Fields::parse(part.body, part.text).ok()?;
-        let read =
-            |(name, text): (Cow<'_, str>, _)| Some((name.into_owned(), T::from_json(Part { text, ..part })?));
-        Some(fields.entries.into_iter().filter_map(read).collect())
+        let mut map = Self::with_capacity(fields.entries.len());
+        for (name, text) in fields.entries {
+            match T::from_json(Part { text, ..part }) {
+                Some(value) => map.insert(name.into_owned(), value),
+                // The last of two equal names counts, also when it cannot be read.
+                None => map.shift_remove(&*name),
+            };
+        }
+        Some(map)
     }
 }
 
@@ -165,6 +171,16 @@ mod tests {
         let rest = fields.rest();
         assert_eq!(rest.len(), 1);
         assert_eq!(rest["b"].text(), r#"{"x":1e400}"#);
+    }
+
+    #[test]
+    fn the_last_of_two_equal_names_counts_where_names_are_data_too() {
+        let read = |text: &'static str| {
+            let body = Bytes::from_static(text.as_bytes());
+            IndexMap::<String, f64>::from_json(Part { body: &body, text }).unwrap()
+        };
+        assert_eq!(read(r#"{"a":1,"b":2,"a":3}"#), IndexMap::from([("a".into(), 3.0), ("b".into(), 2.0)]));
+        assert_eq!(read(r#"{"a":1,"b":2,"a":{}}"#), IndexMap::from([("b".into(), 2.0)]));
     }
 
     #[test]
