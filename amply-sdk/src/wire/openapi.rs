@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::fields::{Fields, FromFields};
-use super::json::{Extra, RawJson};
+use super::json::{Extra, RawJson, read};
 
 /// A server's own description of what it serves, an OpenAPI 3 document (API documentation, `GET /openapi`).
 #[derive(Clone, Debug)]
@@ -43,17 +43,17 @@ impl OpenApi {
         const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
         let mut operations = Vec::new();
         for (path, item) in &self.paths {
-            let Ok(Value::Object(item)) = item.parse() else {
+            let Some(item) = read::<IndexMap<String, RawJson>>(item) else {
                 continue;
             };
             for method in METHODS {
-                let Some(operation) = item.get(method) else {
+                let Some(operation) = item.get(method).and_then(read::<IndexMap<String, RawJson>>) else {
                     continue;
                 };
                 operations.push(Operation {
                     method: method.to_ascii_uppercase(),
                     path: path.clone(),
-                    summary: operation.get("summary").and_then(Value::as_str).map(str::to_owned),
+                    summary: operation.get("summary").and_then(read),
                 });
             }
         }
@@ -69,5 +69,21 @@ impl FromFields for OpenApi {
             paths: fields.take("paths").unwrap_or_default(),
             extra: fields.rest(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_number_out_of_range_does_not_hide_the_operation_it_is_in() {
+        let text = r#"{"paths":{"/a":{"get":{"summary":"A","x":1e400},"post":null,"put":7},"/b":1e400}}"#;
+        let body = Bytes::from_static(text.as_bytes());
+        let document = OpenApi::from_fields(Fields::parse(&body, text).unwrap()).unwrap();
+        let expected = Operation { method: "GET".into(), path: "/a".into(), summary: Some("A".into()) };
+        assert_eq!(document.operations(), [expected]);
     }
 }
