@@ -144,16 +144,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
                 f.write_str("a field's name")
             }
 
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(name)))
+            fn visit_borrowed_bytes<E>(self, name: &'de [u8]) -> Result<Name<'de>, E> {
+                Ok(Name(String::from_utf8_lossy(name)))
             }
 
-            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(String::from_utf8_lossy(name).into_owned())))
             }
         }
 
-        deserializer.deserialize_str(Text)
+        // Not `deserialize_str`: it refuses half a surrogate pair (`"\ud83d"`), which JavaScript writes, and with it
+        // the whole answer.
+        deserializer.deserialize_bytes(Text)
     }
 }
 
@@ -181,6 +183,16 @@ mod tests {
         };
         assert_eq!(read(r#"{"a":1,"b":2,"a":3}"#), IndexMap::from([("a".into(), 3.0), ("b".into(), 2.0)]));
         assert_eq!(read(r#"{"a":1,"b":2,"a":{}}"#), IndexMap::from([("b".into(), 2.0)]));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_in_a_name_does_not_cost_the_other_fields() {
+        let body = Bytes::from_static(br#"{"\ud83d":1,"\ud83d\ude80":2,"b":3,"\u0061":4}"#);
+        let mut fields = Fields::parse(&body, std::str::from_utf8(&body).unwrap()).unwrap();
+        assert_eq!(fields.take::<u64>("a"), Some(4));
+        assert_eq!(fields.take::<u64>("b"), Some(3));
+        assert_eq!(fields.take::<u64>("\u{1f680}"), Some(2));
+        assert_eq!(fields.rest().len(), 1);
     }
 
     #[test]
