@@ -16,7 +16,7 @@ use crate::key::KeyKind;
 use crate::principal::{Binding, PrincipalBinding, PrincipalPolicy};
 use crate::retry::Repeat;
 use crate::text::one_line;
-use crate::wire::{Fields, FromFields, Route, RouteRequest, check_depth};
+use crate::wire::{Fields, FromFields, Route, RouteRequest, check_depth, text_of};
 
 impl Client {
     /// `POST /route`, which may cost money and counts for a principal.
@@ -123,12 +123,8 @@ fn decode<T>(
 ) -> Result<Answer<T>, Error> {
     let Reply { body, mut meta, request, may_have_been_charged } = reply;
     meta.key_kind = key_kind;
-    let value = match std::str::from_utf8(&body) {
-        // A byte order mark is no part of the text.
-        Ok(text) => {
-            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-            check_depth(text).and_then(|()| read(&body, text))
-        }
+    let value = match text_of(&body) {
+        Ok(text) => check_depth(text).and_then(|()| read(&body, text)),
         Err(error) => Err(format!("it is not UTF-8 from byte {} on", error.valid_up_to())),
     };
     match value {
@@ -163,5 +159,5 @@ fn decode<T>(
 }
 
 fn body_request_id(body: &Bytes) -> Option<String> {
-    Fields::parse(body, std::str::from_utf8(body).ok()?).ok()?.take("request_id")
+    Fields::parse(body, text_of(body).ok()?).ok()?.take("request_id")
 }

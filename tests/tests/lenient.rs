@@ -444,6 +444,27 @@ async fn half_a_surrogate_pair_in_an_answer_costs_only_the_value_it_is_in() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_before_an_answer_hides_nothing() {
+    let saying = Saying::start().await.unwrap();
+    let body = "\u{feff}{\"recommended\":\"qdrant\",\"request_id\":\"r-1\"}";
+    let route = saying.route(body).await.unwrap();
+    assert_eq!((route.recommended.as_str(), route.text()), ("qdrant", body));
+    assert_eq!(route.meta().request_id(), Some("r-1"));
+    let error = saying.route("\u{feff}{\"request_id\":\"r-1\"}").await.unwrap_err();
+    assert_eq!(error.request_id(), Some("r-1"));
+
+    let refusing = MockServer::start().await;
+    let refusal = "\u{feff}{\"detail\":\"no such route\",\"request_id\":\"r-1\"}";
+    Mock::given(anything())
+        .respond_with(ResponseTemplate::new(404).set_body_string(refusal))
+        .mount(&refusing)
+        .await;
+    let client = Client::builder().base_url(refusing.uri()).build().unwrap();
+    let error = client.status().await.unwrap_err();
+    assert_eq!((error.code(), error.request_id()), ("not_found", Some("r-1")));
+}
+
+#[tokio::test]
 async fn an_amount_with_more_digits_than_can_be_kept_is_read_as_the_nearest_double() {
     let saying = Saying::start().await.unwrap();
     for (sent, read) in [

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::fields::{Fields, FromFields};
+use super::fields::{Fields, FromFields, text_of};
 use super::json::RawJson;
 use crate::error::Failure;
 use crate::money::Usd;
@@ -25,8 +25,7 @@ pub(crate) struct ErrorBody {
 
 impl ErrorBody {
     pub(crate) fn parse(body: &Bytes) -> Option<Self> {
-        let text = std::str::from_utf8(body).ok()?;
-        Self::from_fields(Fields::parse(body, text).ok()?).ok()
+        Self::from_fields(Fields::parse(body, text_of(body).ok()?).ok()?).ok()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::Utf8Error;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -12,6 +13,11 @@ use super::json::{Extra, FromJson, Part};
 
 /// The deepest nesting that is accepted in an answer; what is deeper would overflow the stack of a naive reader.
 const MAX_DEPTH: usize = 128;
+
+/// The text of a body. A byte order mark before it is no part of it.
+pub(crate) fn text_of(body: &[u8]) -> Result<&str, Utf8Error> {
+    std::str::from_utf8(body).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text))
+}
 
 /// A type that is read from the fields of one object.
 pub(crate) trait FromFields: Sized {

@@ -17,7 +17,7 @@ mod status;
 
 pub(crate) use error_body::ErrorBody;
 pub use error_body::PaymentChallenge;
-pub(crate) use fields::{Fields, FromFields, check_depth};
+pub(crate) use fields::{Fields, FromFields, check_depth, text_of};
 pub use health::{Health, HealthState, ProviderHealth};
 #[cfg(test)]
 pub(crate) use json::raw;
