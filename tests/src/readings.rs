@@ -21,7 +21,7 @@ pub fn route(route: &Route, body: &Json) -> Vec<String> {
     top.number("expected_p99_latency_ms", route.expected_p99_latency_ms);
     top.number("success_rate_last_24h", route.success_rate_last_24h);
     top.number("success_rate_last_7d", route.success_rate_last_7d);
-    top.json("why", route.why.as_ref());
+    top.raw("why", route.why.as_ref());
     top.text("request_id", route.route_id.as_deref());
     top.count("compute_ms", route.compute_ms);
     top.usd("estimated_charge_usd", route.estimated_charge_usd);
@@ -91,6 +91,7 @@ fn components(place: &str, node: Option<&Json>, parts: Option<&Components>, wron
 fn rankings(route: &Route, body: &Json, wrong: &mut Vec<String>) {
     let rankings = route.rankings();
     let ids: Vec<&str> = rankings.iter().map(|ranking| ranking.provider_id.as_str()).collect();
+    let recommended = route.recommended.as_str();
     let sent = body.get("rankings").map(Json::objects).unwrap_or_default();
     let sent: Vec<&str> = sent.iter().filter_map(|item| item.get("provider_id")?.text()).collect();
     if !sent.is_empty() {
@@ -116,8 +117,12 @@ fn rankings(route: &Route, body: &Json, wrong: &mut Vec<String>) {
     if !rankings.iter().map(|ranking| ranking.rank).eq((1..).map(Some).take(rankings.len())) {
         wrong.push(format!("derived ranks are not counted from 1: {rankings:?}"));
     }
-    // `None` is less than any score, so that a provider without one comes last.
-    if !rankings.is_sorted_by(|better, worse| better.score >= worse.score) {
+    // What is recommended comes first, whatever its score. `None` is less than any score: it comes last.
+    if ids.contains(&recommended) && ids.first() != Some(&recommended) {
+        wrong.push(format!("{recommended} is recommended and not first: {ids:?}"));
+    }
+    let others: Vec<_> = rankings.iter().filter(|ranking| ranking.provider_id != recommended).collect();
+    if !others.is_sorted_by(|better, worse| better.score >= worse.score) {
         wrong.push(format!("derived rankings are not in the order of scores: {rankings:?}"));
     }
     let score =
@@ -243,7 +248,7 @@ pub fn openapi(document: &OpenApi, body: &Json) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut top = Part::new("", Some(body), &mut wrong);
     top.text("openapi", document.openapi.as_deref());
-    top.json("info", document.info.as_ref());
+    top.raw("info", document.info.as_ref());
     top.known("paths");
     top.rest(Some(&document.extra));
 

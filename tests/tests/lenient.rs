@@ -343,17 +343,10 @@ async fn reasons_may_be_text_a_list_an_object_or_a_number() {
         ("0.5", Some("0.5")),
         ("true", Some("true")),
         ("null", None),
-        // No number that can be kept as one.
-        ("1e400", None),
+        ("1e400", Some("1e400")),
     ] {
         let route = saying.route(&format!(r#"{{"recommended":"qdrant","why":{why}}}"#)).await.unwrap();
-        let mut found: Vec<_> =
-            route.explain().iter().flat_map(|words| words.split("; ")).map(str::to_owned).collect();
-        let mut expected: Vec<_> =
-            explained.iter().flat_map(|words| words.split("; ")).map(str::to_owned).collect();
-        found.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(found, expected, "{why}");
+        assert_eq!(route.explain().as_deref(), explained, "{why}");
     }
 }
 
@@ -400,7 +393,7 @@ async fn rankings_that_came_are_not_derived() {
 }
 
 #[tokio::test]
-async fn derived_rankings_put_the_recommended_one_first_among_equals() {
+async fn derived_rankings_put_the_recommended_one_first_and_then_go_by_score() {
     let saying = Saying::start().await.unwrap();
     let providers = r#"{"a":{"composite_score":0.7},"none":{},"b":{"composite_score":0.7},"c":{"composite_score":0.8},
         "d":{"composite_score":"0.7"},"broken":7}"#;
@@ -411,7 +404,7 @@ async fn derived_rankings_put_the_recommended_one_first_among_equals() {
         let route = saying.route(&body).await.unwrap();
         let derived: Vec<_> =
             route.rankings().into_iter().map(|place| (place.rank, place.provider_id)).collect();
-        let expected = ["c", "b", "a", "d", "none"].map(str::to_owned);
+        let expected = ["b", "c", "a", "d", "none"].map(str::to_owned);
         let expected: Vec<_> = (1..).map(Some).zip(expected).collect();
         assert_eq!(derived, expected, "{rankings}");
     }
@@ -433,7 +426,7 @@ async fn an_unknown_field_is_kept_with_its_exact_text() {
 async fn half_a_surrogate_pair_in_an_answer_costs_only_the_value_it_is_in() {
     let saying = Saying::start().await.unwrap();
     for body in [
-        r#"{"recommended":"qdrant","why":"\ud83d","score":0.5}"#,
+        r#"{"recommended":"qdrant","request_id":"\ud83d","score":0.5}"#,
         r#"{"recommended":"qdrant","new \ud83d":1,"score":0.5}"#,
         r#"{"recommended":"qdrant","new":{"\udc00":1},"score":0.5}"#,
     ] {

@@ -429,10 +429,10 @@ async fn a_status_says_which_catalog_is_ranked_and_who_may_call() {
 
     let recordings = recordings();
     for (name, auth_mode, data_mode, per_minute, issue, age) in [
-        ("open-status", AuthMode::None, DataMode::Seeded, None, Some("no_admin_client"), None),
+        ("open-status", AuthMode::Open, DataMode::Seeded, None, Some("no_admin_client"), None),
         ("apikey-status", AuthMode::ApiKey, DataMode::Seeded, Some(120), Some("no_admin_client"), None),
         ("strict-status", AuthMode::ApiKey, DataMode::Seeded, Some(120), Some("no_admin_client"), None),
-        ("ratelimit-status", AuthMode::None, DataMode::Seeded, Some(2), Some("no_admin_client"), None),
+        ("ratelimit-status", AuthMode::Open, DataMode::Seeded, Some(2), Some("no_admin_client"), None),
         ("catalog-status", AuthMode::ApiKey, DataMode::Catalog, Some(120), None, Some(0.0)),
         ("catalog-status-stale", AuthMode::ApiKey, DataMode::Catalog, Some(120), None, Some(30.3)),
         ("catalog-status-db-down", AuthMode::ApiKey, DataMode::Seeded, Some(120), Some("query_failed"), None),
@@ -486,7 +486,7 @@ async fn the_other_answers_have_their_figures() {
 
     let (_server, client) = serve("open-openapi").await;
     let document = client.openapi().await.unwrap();
-    assert_eq!((document.openapi.as_deref(), document.version()), (Some("3.0.3"), Some("3.1.12")));
+    assert_eq!((document.openapi.as_deref(), document.version().as_deref()), (Some("3.0.3"), Some("3.1.12")));
     let operations = document.operations();
     let named: Vec<_> = operations.iter().map(|known| (known.method.as_str(), known.path.as_str())).collect();
     let paths = ["openapi", "status", "providers", "platform-metrics"].map(|path| format!("/api/v1/{path}"));

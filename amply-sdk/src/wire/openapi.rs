@@ -1,7 +1,6 @@
 //! What `GET /openapi` answers.
 
 use indexmap::IndexMap;
-use serde_json::Value;
 
 use super::fields::{Fields, FromFields};
 use super::json::{Extra, RawJson, read};
@@ -13,7 +12,7 @@ pub struct OpenApi {
     /// The version of the OpenAPI format.
     pub openapi: Option<String>,
     /// Title, version and description.
-    pub info: Option<Value>,
+    pub info: Option<RawJson>,
     /// The operations, by path.
     pub paths: IndexMap<String, RawJson>,
     /// Fields that have no name here.
@@ -34,8 +33,8 @@ pub struct Operation {
 
 impl OpenApi {
     /// The version of the API that the document describes.
-    pub fn version(&self) -> Option<&str> {
-        self.info.as_ref()?.get("version")?.as_str()
+    pub fn version(&self) -> Option<String> {
+        read(read::<IndexMap<String, RawJson>>(self.info.as_ref()?)?.get("version")?)
     }
 
     /// Every operation, in the document's order of paths.

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::fields::{Fields, FromFields};
-use super::json::{Extra, RawJson};
+use super::json::{Extra, RawJson, read};
 use crate::money::Usd;
 
 /// The answer to "which provider should run this task?" (API documentation, `POST /route`).
@@ -28,7 +28,7 @@ pub struct Route {
     /// The share of calls that succeeded there in the last 7 days.
     pub success_rate_last_7d: Option<f64>,
     /// Why this provider: a sentence on the servers seen so far, but any JSON is kept. See [`explain`](Self::explain).
-    pub why: Option<Value>,
+    pub why: Option<RawJson>,
     /// The id to report the outcome under; also the id of the request.
     pub route_id: Option<String>,
     /// Milliseconds of work on the server.
@@ -52,13 +52,17 @@ pub struct Route {
 }
 
 impl Route {
-    /// The providers, best first, the recommended one at rank 1.
+    /// The providers, best first.
     ///
-    /// From the answer's `rankings`; on a server that sends none, derived from the scores in `raw_metrics`. Empty
-    /// when the answer has neither.
+    /// From the answer's `rankings`, by their rank; on a server that sends none, the recommended provider and then the
+    /// others by their scores in `raw_metrics`. Empty when the answer has neither.
     pub fn rankings(&self) -> Vec<Ranking> {
         match &self.rankings {
-            Some(rankings) if !rankings.is_empty() => rankings.clone(),
+            Some(rankings) if !rankings.is_empty() => {
+                let mut rankings = rankings.clone();
+                rankings.sort_by_key(|ranking| ranking.rank.unwrap_or(u64::MAX));
+                rankings
+            }
             _ => self.derived_rankings(),
         }
     }
@@ -66,7 +70,7 @@ impl Route {
     /// Everything the ranking was computed from. Decoded at each call: keep the result.
     pub fn raw_metrics(&self) -> Option<RawMetrics> {
         let raw = self.raw_metrics.as_ref()?;
-        super::json::read(raw)
+        read(raw)
     }
 
     /// `raw_metrics` as the server wrote it.
@@ -76,24 +80,15 @@ impl Route {
 
     /// Why this provider was recommended, in words.
     pub fn explain(&self) -> Option<String> {
-        match self.why.as_ref()? {
-            Value::String(sentence) => Some(sentence.clone()),
-            Value::Array(reasons) => {
-                let words = |reason: &Value| match reason {
-                    Value::String(reason) => reason.clone(),
-                    other => other.to_string(),
-                };
-                Some(reasons.iter().map(words).collect::<Vec<_>>().join("; "))
-            }
-            Value::Object(reasons) => {
-                let words = |(name, reason): (&String, &Value)| match reason {
-                    Value::String(reason) => format!("{name}: {reason}"),
-                    other => format!("{name}: {other}"),
-                };
-                Some(reasons.iter().map(words).collect::<Vec<_>>().join("; "))
-            }
-            other => Some(other.to_string()),
+        let why = self.why.as_ref()?;
+        if let Some(reasons) = read::<Vec<RawJson>>(why) {
+            return Some(reasons.iter().map(words).collect::<Vec<_>>().join("; "));
         }
+        if let Some(reasons) = read::<IndexMap<String, RawJson>>(why) {
+            let reason = |(name, reason)| format!("{name}: {}", words(reason));
+            return Some(reasons.iter().map(reason).collect::<Vec<_>>().join("; "));
+        }
+        Some(words(why))
     }
 
     /// Whether the server ranked a built-in catalog because its live one was not to be had.
@@ -109,10 +104,11 @@ impl Route {
             .into_iter()
             .map(|(id, metrics)| Ranking::derived(id, metrics))
             .collect();
-        // The sort is stable, and sent scores are rounded: of two that look equal the recommended one won.
+        // Sent scores are rounded, and hard limits may rule out the best score: what is recommended comes first.
         rankings.sort_by(|a, b| {
-            let recommended = |ranking: &Ranking| ranking.provider_id != self.recommended;
-            b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal).then(recommended(a).cmp(&recommended(b)))
+            let is_other = |ranking: &Ranking| ranking.provider_id != self.recommended;
+            let by_score = b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal);
+            is_other(a).cmp(&is_other(b)).then(by_score)
         });
         for (rank, ranking) in (1..).zip(&mut rankings) {
             ranking.rank = Some(rank);
@@ -121,10 +117,15 @@ impl Route {
     }
 }
 
+/// A text without its quotes, anything else as it was written.
+fn words(json: &RawJson) -> String {
+    json.parse().unwrap_or_else(|_| json.text().to_owned())
+}
+
 impl FromFields for Route {
     fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
         let recommended: String = fields.take("recommended").unwrap_or_default();
-        if recommended.is_empty() {
+        if recommended.trim().is_empty() {
             return Err("it does not say which provider is recommended (`recommended`)".to_owned());
         }
         Ok(Self {
