@@ -9,6 +9,7 @@
 )]
 
 pub mod asking;
+mod authority;
 mod command;
 mod document;
 pub mod json;
@@ -19,10 +20,11 @@ mod server;
 mod terminal;
 pub mod transcript;
 
+pub use authority::Authority;
 pub use command::{Finished, Running, amply, bin_dir, root};
 pub use document::table;
 pub use log::Log;
-pub use server::Scripted;
+pub use server::{Act, Scripted, answer};
 pub use terminal::at_terminal;
 
 /// The programs of the README.
