@@ -3,6 +3,8 @@
 //! This file knows neither retries nor money. It never follows a redirect to another origin, never reads more than
 //! a bounded body, and never hands out half an answer.
 
+mod connecting;
+
 use std::error::Error as StdError;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -12,7 +14,9 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
 use reqwest::{Method, StatusCode, Url};
+use tokio::time::{Instant, timeout_at};
 
+use self::connecting::{Watch, watch};
 use crate::base_url::BaseUrl;
 use crate::error::Error;
 use crate::retry::Effect;
@@ -93,20 +97,75 @@ impl Transport {
         &self.settings.base
     }
 
-    /// Sends a request and reads the whole answer, following redirects within the origin.
-    pub(crate) async fn send(&self, request: &HttpRequest) -> Result<HttpAnswer, Fault> {
-        let client = self.pool.read().unwrap_or_else(PoisonError::into_inner).client.clone();
+    /// Sends a request and reads the whole answer until `limit`, following redirects within the origin.
+    pub(crate) async fn send(&self, request: &HttpRequest, limit: Instant) -> Result<HttpAnswer, Fault> {
+        let began = Instant::now();
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let sent = client.execute(self.head(request, url.clone())).await;
-            let response = sent.map_err(|error| self.not_answered(error))?;
+            let response = self.ask(request, url.clone(), began, limit).await?;
             self.heed_keep_alive(response.headers());
             if !response.status().is_redirection() {
-                return read(response, self).await;
+                return self.read(response, began, limit).await;
             }
             url = self.follow(response, &url)?;
         }
         Err(Fault::protocol(Effect::Done, format!("more than {MAX_REDIRECTS} redirects in a row"), None))
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    async fn ask(
+        &self,
+        request: &HttpRequest,
+        url: Url,
+        began: Instant,
+        limit: Instant,
+    ) -> Result<reqwest::Response, Fault> {
+        notice_closed_connections().await;
+        let client = self.pool.read().unwrap_or_else(PoisonError::into_inner).client.clone();
+        let mut connecting = false;
+        let sent = watch(client.execute(self.head(request, url)), &mut connecting);
+        match timeout_at(limit, sent).await {
+            Ok(sent) => sent.map_err(|error| self.not_answered(error)),
+            Err(_) if connecting => Err(self.too_late(Effect::None, "no connection to", began)),
+            Err(_) => Err(self.too_late(Effect::Unknown, "no answer from", began)),
+        }
+    }
+
+    /// Reads a body to its end, up to the limits of size and time.
+    async fn read(
+        &self,
+        mut response: reqwest::Response,
+        began: Instant,
+        limit: Instant,
+    ) -> Result<HttpAnswer, Fault> {
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let collected = match encoding(&headers) {
+            Some(encoding) => Err(Stopped::Encoded(encoding)),
+            None => timeout_at(limit, collect(&mut response)).await.unwrap_or(Err(Stopped::TooLate)),
+        };
+        let stopped = match collected {
+            Ok(body) => return Ok(HttpAnswer { status, headers, body }),
+            Err(stopped) => stopped,
+        };
+        let (kind, detail, source) = match stopped {
+            Stopped::Encoded(encoding) => {
+                let detail = format!("the answer is encoded (`{encoding}`), which was not asked for");
+                (FaultKind::Protocol, detail, None)
+            }
+            Stopped::TooLarge => {
+                let detail = format!("the answer is larger than {} MiB", MAX_BODY / 1024 / 1024);
+                (FaultKind::Protocol, detail, None)
+            }
+            Stopped::TooLate => (FaultKind::Timeout, self.in_time("no whole answer from", began), None),
+            Stopped::Broken(error) => {
+                let kind = if error.is_timeout() { FaultKind::Timeout } else { FaultKind::Connection };
+                let detail = format!("the answer of {} was cut off: {}", self.host(), root_cause(&error));
+                (kind, detail, Some(error.without_url()))
+            }
+        };
+        let head = Some(Box::new((status, headers)));
+        Err(Fault { kind, effect: Effect::Unknown, detail, head, source })
     }
 
     fn head(&self, request: &HttpRequest, url: Url) -> reqwest::Request {
@@ -147,31 +206,52 @@ impl Transport {
         }
     }
 
-    /// A server that closes connections sooner than we give them up gets a pool that is quicker.
+    /// A server that closes connections sooner than we give them up gets a pool that is quicker. The old pool is
+    /// dropped with its idle connections. The limit only ever falls, in whole seconds: that happens a few times in a
+    /// client's life.
     fn heed_keep_alive(&self, headers: &HeaderMap) {
         let Some(limit) = keep_alive(headers) else { return };
         let idle = limit.saturating_sub(Duration::from_secs(1));
         if idle >= self.pool.read().unwrap_or_else(PoisonError::into_inner).idle {
             return;
         }
-        if let Ok(client) = client(&self.settings, idle) {
-            *self.pool.write().unwrap_or_else(PoisonError::into_inner) = Pool { client, idle };
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        // Of many calls that are told the same at once, one makes the new pool.
+        if idle < pool.idle
+            && let Ok(client) = client(&self.settings, idle)
+        {
+            *pool = Pool { client, idle };
         }
     }
 
     /// Sorts what went wrong before an answer began. A failure to connect comes first, a connect timeout too: then
     /// nothing was sent. All else may have arrived.
     fn not_answered(&self, error: reqwest::Error) -> Fault {
-        let host = self.settings.base.page("");
         let (kind, effect, what) = if error.is_connect() || error.is_builder() {
             (FaultKind::Connection, Effect::None, "cannot connect to")
         } else if error.is_timeout() {
             (FaultKind::Timeout, Effect::Unknown, "no answer in time from")
+        } else if is_not_http(&error) {
+            (FaultKind::Protocol, Effect::Unknown, "the other side does not speak HTTP at")
         } else {
             (FaultKind::Connection, Effect::Unknown, "no answer from")
         };
-        let detail = format!("{what} {host}: {}", root_cause(&error));
+        let detail = format!("{what} {}: {}", self.host(), root_cause(&error));
         Fault { kind, effect, detail, head: None, source: Some(error.without_url()) }
+    }
+
+    fn too_late(&self, effect: Effect, what: &str, began: Instant) -> Fault {
+        let detail = self.in_time(what, began);
+        Fault { kind: FaultKind::Timeout, effect, detail, head: None, source: None }
+    }
+
+    fn in_time(&self, what: &str, began: Instant) -> String {
+        format!("{what} {} within {} ms", self.host(), began.elapsed().as_millis())
+    }
+
+    /// Whom a message is about.
+    fn host(&self) -> String {
+        self.settings.base.page("")
     }
 }
 
@@ -182,43 +262,30 @@ impl Fault {
     }
 }
 
-/// Reads a body to its end, up to the limit.
-async fn read(mut response: reqwest::Response, transport: &Transport) -> Result<HttpAnswer, Fault> {
-    let status = response.status();
-    let headers = std::mem::take(response.headers_mut());
-    let too_large = |headers: HeaderMap| {
-        let detail = format!("the answer is larger than {} MiB", MAX_BODY / 1024 / 1024);
-        Fault::protocol(Effect::Unknown, detail, Some((status, headers)))
-    };
-    if let Some(encoding) = headers.get(CONTENT_ENCODING)
-        && encoding != "identity"
-    {
-        let encoding = one_line(&String::from_utf8_lossy(encoding.as_bytes()), 40);
-        let detail = format!("the answer is encoded (`{encoding}`), which was not asked for");
-        return Err(Fault::protocol(Effect::Unknown, detail, Some((status, headers))));
+/// Why a body was not read to its end.
+enum Stopped {
+    Encoded(String),
+    TooLarge,
+    TooLate,
+    Broken(reqwest::Error),
+}
+
+/// The encoding of a body that is not as it was written.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let encoding = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity")?;
+    Some(one_line(&String::from_utf8_lossy(encoding.as_bytes()), 40))
+}
+
+/// Reads a body to its end, up to the limit of size.
+async fn collect(response: &mut reqwest::Response) -> Result<Bytes, Stopped> {
+    if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(Stopped::TooLarge);
     }
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
-    loop {
-        let chunk = match response.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => break,
-            Err(error) => {
-                let kind = if error.is_timeout() { FaultKind::Timeout } else { FaultKind::Connection };
-                let host = transport.settings.base.page("");
-                let detail = format!("the answer of {host} was cut off: {}", root_cause(&error));
-                let source = Some(error.without_url());
-                return Err(Fault {
-                    kind,
-                    effect: Effect::Unknown,
-                    detail,
-                    head: Some(Box::new((status, headers))),
-                    source,
-                });
-            }
-        };
+    while let Some(chunk) = response.chunk().await.map_err(Stopped::Broken)? {
         if first.len() + more.len() + chunk.len() > MAX_BODY {
-            return Err(too_large(headers));
+            return Err(Stopped::TooLarge);
         }
         // Most answers come in one piece, which is kept as it is.
         if first.is_empty() && more.is_empty() {
@@ -230,8 +297,14 @@ async fn read(mut response: reqwest::Response, transport: &Transport) -> Result<
             more.extend_from_slice(&chunk);
         }
     }
-    let body = if more.is_empty() { first } else { more.freeze() };
-    Ok(HttpAnswer { status, headers, body })
+    Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+/// Lets a runtime that was not driven between two calls see which idle connections the server has closed since, so
+/// that none of them is used. It takes one turn to hear of the closing, and one for the connections to act on it.
+async fn notice_closed_connections() {
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
 }
 
 fn client(settings: &Settings, idle: Duration) -> Result<reqwest::Client, Error> {
@@ -243,6 +316,7 @@ fn client(settings: &Settings, idle: Duration) -> Result<reqwest::Client, Error>
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(settings.connect_timeout)
+        .connector_layer(Watch)
         .pool_idle_timeout(idle);
     if idle.is_zero() {
         builder = builder.pool_max_idle_per_host(0);
@@ -263,13 +337,21 @@ fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
+/// Whether what came cannot be read as an HTTP answer.
+fn is_not_http(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse))
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
 /// The innermost cause: "connection refused" says more than "error sending request".
 fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn StdError = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+    match causes(error).last() {
+        Some(cause) => one_line(&cause.to_string(), 200),
+        None => one_line(&error.to_string(), 200),
     }
-    one_line(&cause.to_string(), 200)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub use authority::Authority;
 pub use command::{Finished, Running, amply, bin_dir, root};
 pub use document::table;
 pub use log::Log;
-pub use server::{Act, Scripted, answer};
+pub use server::{Act, Refusing, Scripted, answer};
 pub use terminal::at_terminal;
 
 /// The programs of the README.

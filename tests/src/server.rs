@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How long a test waits for what must come.
@@ -135,12 +137,14 @@ impl Scripted {
 
     /// Waits until a request has come.
     pub fn wait_for_a_request(&self) {
-        self.wait(|log| !log.requests.is_empty(), "a request comes");
+        self.shared.wait(|log| !log.requests.is_empty(), "a request comes");
     }
 
-    /// Waits until no connection is left.
-    pub fn wait_until_all_are_closed(&self) {
-        self.wait(|log| log.open.is_empty(), "the client closes its connections");
+    /// Waits until the client has closed all connections, for which its runtime must run on.
+    pub async fn wait_until_all_are_closed(&self) {
+        let shared = self.shared.clone();
+        let wait = move || shared.wait(|log| log.open.is_empty(), "the client closes its connections");
+        tokio::task::spawn_blocking(wait).await.unwrap();
     }
 
     /// Closes all connections, as a server does with idle ones. Returns when that has reached the client's system.
@@ -149,13 +153,7 @@ impl Scripted {
             // The client may have been first.
             let _ = stream.shutdown(Shutdown::Both);
         }
-        self.wait_until_all_are_closed();
-    }
-
-    fn wait(&self, until: impl Fn(&Log) -> bool, what: &str) {
-        let news = &self.shared.news;
-        let (log, _) = news.wait_timeout_while(self.log(), PATIENCE, |log| !until(log)).unwrap();
-        assert!(until(&log), "{what}");
+        self.shared.wait(|log| log.open.is_empty(), "all connections are closed");
     }
 
     fn log(&self) -> std::sync::MutexGuard<'_, Log> {
@@ -169,6 +167,14 @@ pub fn answer(head: &str, body: &str) -> Vec<u8> {
 }
 
 impl Shared {
+    fn wait(&self, until: impl Fn(&Log) -> bool, what: &str) {
+        let log = self.log.lock().unwrap();
+        let (log, _) = self.news.wait_timeout_while(log, PATIENCE, |log| !until(log)).unwrap();
+        let is_so = until(&log);
+        drop(log);
+        assert!(is_so, "{what}");
+    }
+
     fn serve(&self, stream: TcpStream) {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -317,4 +323,48 @@ impl Write for Wire {
             Self::Tls(stream) => stream.flush(),
         }
     }
+}
+
+/// A port of this machine on which no connection is made, as long as this lives.
+pub struct Refusing {
+    url: String,
+    /// Holds the port, and fills its queue.
+    _held: (OwnedFd, Vec<TcpStream>),
+}
+
+impl Refusing {
+    /// Every connection is refused.
+    pub fn new() -> Self {
+        let (socket, address) = bound();
+        Self { url: format!("http://{address}"), _held: (socket, Vec::new()) }
+    }
+
+    /// Nothing answers: the queue of connections is full, and nobody takes one out.
+    pub fn silent() -> Self {
+        let (socket, address) = bound();
+        rustix::net::listen(&socket, 0).unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
+        // One connection more than the queue is said to hold is taken; this ends at the first that is not.
+        let queued = std::iter::from_fn(|| connect().ok()).take(16).collect();
+        Self { url: format!("http://{address}"), _held: (socket, queued) }
+    }
+
+    /// The origin, without a path.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Default for Refusing {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A socket that has a port and does not listen.
+fn bound() -> (OwnedFd, SocketAddr) {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = getsockname(&socket).unwrap().try_into().unwrap();
+    (socket, address)
 }
