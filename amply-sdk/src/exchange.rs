@@ -65,19 +65,19 @@ impl Exchange {
     /// Sends the request, again where that is allowed and may help, until the call's limit.
     pub(crate) async fn send(&self, request: Request, options: &Options) -> Result<Reply, Error> {
         let start = Instant::now();
-        let deadline = start + options.timeout;
+        let deadline = later(start, options.timeout);
         let http = HttpRequest {
             idempotency_key: (request.method == Method::POST).then(new_idempotency_key).flatten(),
             method: request.method,
             url: request.url,
             body: request.body,
         };
-        let call = Call { exchange: self, http: &http, repeat: request.repeat, start };
+        let mut call = Call { exchange: self, http: &http, repeat: request.repeat, start, ambiguous: false };
         let mut waits = None;
         let mut taken = None;
         let mut attempt = 1;
         loop {
-            let limit = deadline.min(Instant::now() + options.attempt_timeout);
+            let limit = deadline.min(later(Instant::now(), options.attempt_timeout));
             let span = tracing::debug_span!("amply.attempt", attempt);
             let outcome = call.attempt(attempt, limit).instrument(span).await;
             let setback = match outcome {
@@ -106,6 +106,7 @@ impl Exchange {
                 tracing::debug!("not tried again: too many calls have failed lately");
                 return Err(setback.error);
             }
+            call.ambiguous |= setback.effect == Effect::Unknown;
             attempt += 1;
             tracing::debug!("waiting {} ms before attempt {attempt}", wait.as_millis());
             tokio::time::sleep(wait).await;
@@ -119,32 +120,27 @@ struct Call<'a> {
     http: &'a HttpRequest,
     repeat: Repeat,
     start: Instant,
+    /// Whether the server may have acted on an attempt before this one.
+    ambiguous: bool,
 }
 
 impl Call<'_> {
     async fn attempt(&self, attempt: u32, limit: Instant) -> Result<Reply, Setback> {
         let began = Instant::now();
-        let sent = tokio::time::timeout_at(limit, self.exchange.transport.send(self.http)).await;
+        let sent = self.exchange.transport.send(self.http, limit).await;
         let ms = began.elapsed().as_millis();
         let request = self.name();
         match sent {
-            Ok(Ok(answer)) => {
+            Ok(answer) => {
                 tracing::debug!(
                     "attempt {attempt}: {request} answered {} after {ms} ms",
                     answer.status.as_u16()
                 );
                 self.judge(answer, attempt)
             }
-            Ok(Err(fault)) => {
+            Err(fault) => {
                 tracing::debug!("attempt {attempt}: {request} failed after {ms} ms: {}", fault.detail);
                 Err(self.broken(fault, attempt))
-            }
-            Err(_) => {
-                tracing::debug!("attempt {attempt}: {request} had no whole answer after {ms} ms");
-                let detail = format!("no whole answer to {request} within {ms} ms");
-                let kind = FaultKind::Timeout;
-                let effect = Effect::Unknown;
-                Err(self.broken(Fault { kind, effect, detail, head: None, source: None }, attempt))
             }
         }
     }
@@ -173,7 +169,7 @@ impl Call<'_> {
         let wait = retry_after(&headers, SystemTime::now())
             .or_else(|| Duration::try_from_secs_f64(words.as_ref()?.retry_after_sec?).ok());
         let meta = self.meta(Some(status), headers, attempt);
-        let charged = effect == Effect::Unknown && self.charges();
+        let charged = self.may_have_charged(effect);
         Err(Setback {
             error: self.refusal(status, meta, words, body, wait, charged),
             effect: if is_quota { Effect::Done } else { effect },
@@ -219,10 +215,7 @@ impl Call<'_> {
             )),
             429 if is_quota => Some("wait for the next day (UTC), or ask for a larger quota".to_owned()),
             429 => Some("wait, then make the same call again; the limit counts per address".to_owned()),
-            500..=599 if may_have_been_charged => Some(
-                "it may have been charged, so it was not sent again; check the balance, then repeat it"
-                    .to_owned(),
-            ),
+            500..=599 if may_have_been_charged => Some(self.charged_hint().to_owned()),
             500..=599 => Some(format!("try again later; {} shows how the service is", base.page("/status"))),
             _ => None,
         };
@@ -247,11 +240,9 @@ impl Call<'_> {
     /// An attempt without a whole answer.
     fn broken(&self, fault: Fault, attempt: u32) -> Setback {
         let Fault { kind, effect, detail, head, source } = fault;
-        let may_have_been_charged = effect == Effect::Unknown && self.charges();
+        let may_have_been_charged = self.may_have_charged(effect);
         let hint = match (kind, may_have_been_charged) {
-            (_, true) => {
-                Some("it may have been charged, so it was not sent again; check the balance, then repeat it")
-            }
+            (_, true) => Some(self.charged_hint()),
             (FaultKind::Connection, false) if effect == Effect::None => {
                 Some("check the base URL, the network and the proxy settings")
             }
@@ -283,6 +274,18 @@ impl Call<'_> {
         Meta { status, headers, attempts, elapsed: self.start.elapsed(), ..Meta::default() }
     }
 
+    /// Whether the call has cost money, for all that is known after an attempt with this effect.
+    fn may_have_charged(&self, effect: Effect) -> bool {
+        self.charges() && (self.ambiguous || effect == Effect::Unknown)
+    }
+
+    fn charged_hint(&self) -> &'static str {
+        match self.ambiguous {
+            true => "it may have been charged, once for each attempt; check the balance before you repeat it",
+            false => "it may have been charged, so it was not sent again; check the balance, then repeat it",
+        }
+    }
+
     /// Whether this call can cost money.
     fn charges(&self) -> bool {
         self.repeat != Repeat::Always
@@ -292,6 +295,12 @@ impl Call<'_> {
     fn name(&self) -> String {
         format!("{} {}", self.http.method, self.http.url)
     }
+}
+
+/// A time so far away that it cannot be told is one that never comes.
+fn later(from: Instant, by: Duration) -> Instant {
+    const AGES: Duration = Duration::from_secs(30 * 365 * 86_400);
+    from.checked_add(by).or_else(|| from.checked_add(AGES)).unwrap_or(from)
 }
 
 /// What is said about a refusal whose body says nothing.
