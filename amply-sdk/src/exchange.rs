@@ -247,6 +247,9 @@ impl Call<'_> {
                 Some("check the base URL, the network and the proxy settings")
             }
             (FaultKind::Connection, false) => Some("try again"),
+            (FaultKind::Certificate, false) => {
+                Some("check the base URL, or name the server's authority by AMPLY_CA_BUNDLE or the builder")
+            }
             (FaultKind::Timeout, false) => Some("try again, or allow more time"),
             (FaultKind::Protocol, false) => Some("check the base URL"),
         };
@@ -262,7 +265,7 @@ impl Call<'_> {
             source: source.map(Into::into),
         });
         let (error, effect) = match kind {
-            FaultKind::Connection => (Error::Transport(failure), effect),
+            FaultKind::Connection | FaultKind::Certificate => (Error::Transport(failure), effect),
             FaultKind::Timeout => (Error::Timeout(failure), effect),
             // The same bytes would come again.
             FaultKind::Protocol => (Error::Protocol(failure), Effect::Done),

@@ -3,6 +3,8 @@
 //! One configuration of our own, with a provider that needs no process-wide installation: a program that links
 //! this crate keeps its own choice.
 
+use std::error::Error as StdError;
+use std::io;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -40,10 +42,35 @@ pub(crate) fn certificates(pem: &[u8], origin: &str) -> Result<Vec<CertificateDe
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Error::config(format!("{origin} is not a readable PEM file: {error}")))?;
-    match certificates.is_empty() {
-        true => Err(Error::config(format!(
+    if certificates.is_empty() {
+        return Err(Error::config(format!(
             "{origin} holds no certificate; it must have a block that begins with -----BEGIN CERTIFICATE-----"
-        ))),
-        false => Ok(certificates),
+        )));
     }
+    // What the system's store would refuse without saying where it came from.
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        store.add(certificate.clone()).map_err(|error| {
+            Error::config(format!("{origin} holds a certificate that cannot be used: {error}"))
+        })?;
+    }
+    Ok(certificates)
+}
+
+/// Why a certificate was refused, if that is what an error is about.
+pub(crate) fn refused_certificate<'a>(
+    causes: impl Iterator<Item = &'a (dyn StdError + 'static)>,
+) -> Option<String> {
+    // The error is wrapped by others of I/O, which show it and do not name it as their source.
+    let refused = |cause: &'a (dyn StdError + 'static)| {
+        let mut wrapped = cause.downcast_ref::<io::Error>()?.get_ref()?;
+        while let Some(inner) = wrapped.downcast_ref::<io::Error>() {
+            wrapped = inner.get_ref()?;
+        }
+        match wrapped.downcast_ref::<rustls::Error>()? {
+            rustls::Error::InvalidCertificate(why) => Some(why.to_string()),
+            _ => None,
+        }
+    };
+    causes.filter_map(refused).last()
 }

@@ -21,6 +21,7 @@ use crate::base_url::BaseUrl;
 use crate::error::Error;
 use crate::retry::Effect;
 use crate::text::one_line;
+use crate::tls;
 
 /// The largest body that is read.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -81,6 +82,8 @@ pub(crate) struct Fault {
 pub(crate) enum FaultKind {
     /// The connection could not be made, or broke.
     Connection,
+    /// The server has not proven who it is.
+    Certificate,
     /// It took too long.
     Timeout,
     /// Something came that no Amply server says.
@@ -201,6 +204,9 @@ impl Transport {
             Some(url) if !self.settings.base.is_same_origin(url) => {
                 Err(refuse("which is not where the base URL points; nothing was sent there"))
             }
+            Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                Err(refuse("with credentials in the address, which is not followed"))
+            }
             Some(url) if matches!(status.as_u16(), 307 | 308) => Ok(url.clone()),
             _ => Err(refuse("which is not followed")),
         }
@@ -227,6 +233,13 @@ impl Transport {
     /// Sorts what went wrong before an answer began. A failure to connect comes first, a connect timeout too: then
     /// nothing was sent. All else may have arrived.
     fn not_answered(&self, error: reqwest::Error) -> Fault {
+        if let Some(why) = tls::refused_certificate(causes(&error)) {
+            let kind = FaultKind::Certificate;
+            let why = one_line(&why, 200);
+            let detail = format!("cannot connect to {}: its certificate is not trusted ({why})", self.host());
+            let source = Some(error.without_url());
+            return Fault { kind, effect: Effect::None, detail, head: None, source };
+        }
         let (kind, effect, what) = if error.is_connect() || error.is_builder() {
             (FaultKind::Connection, Effect::None, "cannot connect to")
         } else if error.is_timeout() {

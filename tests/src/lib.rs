@@ -14,6 +14,7 @@ mod command;
 mod document;
 pub mod json;
 mod log;
+mod proxy;
 pub mod readings;
 pub mod recording;
 mod server;
@@ -24,6 +25,7 @@ pub use authority::Authority;
 pub use command::{Finished, Running, amply, bin_dir, root};
 pub use document::table;
 pub use log::Log;
+pub use proxy::Proxy;
 pub use server::{Act, Refusing, Scripted, answer};
 pub use terminal::at_terminal;
 

@@ -72,26 +72,36 @@ impl Scripted {
 
     /// Starts a server with a script for each request; the last one is repeated.
     pub fn following(scripts: Vec<Vec<Act>>) -> Self {
+        Self::launch(|_| scripts, true, None)
+    }
+
+    /// The same, with scripts that name the server's own origin.
+    pub fn knowing_its_origin(scripts: impl FnOnce(&str) -> Vec<Vec<Act>>) -> Self {
         Self::launch(scripts, true, None)
     }
 
     /// The same over TLS, as `https://localhost:PORT`.
     pub fn following_over_tls(scripts: Vec<Vec<Act>>, tls: Arc<ServerConfig>) -> Self {
-        Self::launch(scripts, true, Some(tls))
+        Self::launch(|_| scripts, true, Some(tls))
     }
 
     /// A server that reads nothing: it follows the script as soon as somebody connects.
     pub fn deaf(script: Vec<Act>) -> Self {
-        Self::launch(vec![script], false, None)
+        Self::launch(|_| vec![script], false, None)
     }
 
-    fn launch(scripts: Vec<Vec<Act>>, reads: bool, tls: Option<Arc<ServerConfig>>) -> Self {
+    fn launch(
+        scripts: impl FnOnce(&str) -> Vec<Vec<Act>>,
+        reads: bool,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let url = match &tls {
             Some(_) => format!("https://localhost:{port}"),
             None => format!("http://127.0.0.1:{port}"),
         };
+        let scripts = scripts(&url);
         let shared = Arc::new(Shared { scripts, reads, tls, log: Mutex::default(), news: Condvar::new() });
         let server = Self { url, shared: shared.clone() };
         std::thread::spawn(move || {
@@ -128,6 +138,11 @@ impl Scripted {
     /// How many connections were made, used or not.
     pub fn connections(&self) -> usize {
         self.log().connections
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.log().open.len()
     }
 
     /// How many bytes could be sent, as far as the sending system is concerned.

@@ -28,6 +28,7 @@ pub struct ClientBuilder {
     base_url: Option<Setting<String>>,
     timeout: Option<Setting<Duration>>,
     ca_bundle: Option<PathBuf>,
+    ca_certificates: Vec<Vec<u8>>,
     connect_timeout: Option<Duration>,
     options: Options,
 }
@@ -114,6 +115,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Certificates to trust besides those of the system and of [`ca_bundle`](Self::ca_bundle), as the text of a PEM
+    /// file. Each call adds to those before.
+    pub fn ca_certificate(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.ca_certificates.push(pem.as_ref().to_vec());
+        self
+    }
+
     /// Checks the settings and makes the client. Nothing is sent.
     ///
     /// With [`PrincipalPolicy::Require`], know that a server of release 3.1.12 says nothing about principals: every
@@ -132,7 +140,10 @@ impl ClientBuilder {
         if let Some(limit) = self.timeout {
             options.timeout = limit.map_err(Error::Config)?;
         }
-        let extra = self.ca_bundle.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
+        let mut extra = self.ca_bundle.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
+        for pem in &self.ca_certificates {
+            extra.extend(tls::certificates(pem, "the CA certificate given to the builder")?);
+        }
         // The system's certificates take longer to read than a call to this machine takes.
         let tls = if base.is_https() { tls::system_trust(extra)? } else { tls::no_trust()? };
         let transport = Transport::new(Settings {
