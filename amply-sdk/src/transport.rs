@@ -313,10 +313,9 @@ async fn collect(response: &mut reqwest::Response) -> Result<Bytes, Stopped> {
     Ok(if more.is_empty() { first } else { more.freeze() })
 }
 
-/// Lets a runtime that was not driven between two calls see which idle connections the server has closed since, so
-/// that none of them is used. It takes one turn to hear of the closing, and one for the connections to act on it.
+/// Lets a runtime that stood still between two calls hear which idle connections the server has closed since. Else a
+/// request would go out on one of them, and nobody could say what became of it.
 async fn notice_closed_connections() {
-    tokio::task::yield_now().await;
     tokio::task::yield_now().await;
 }
 
@@ -371,14 +370,36 @@ fn root_cause(error: &reqwest::Error) -> String {
 mod tests {
     use super::*;
 
+    fn announcing(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(HeaderName::from_static("keep-alive"), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn the_idle_limit_only_ever_falls() {
+        let transport = Transport::new(Settings {
+            base: BaseUrl::parse("http://127.0.0.1:9").unwrap(),
+            authorization: None,
+            tls: tls::no_trust().unwrap(),
+            connect_timeout: Duration::from_secs(1),
+        })
+        .unwrap();
+        for (announced, seconds) in [(600, 4), (5, 4), (4, 3), (5, 3), (2, 1), (3, 1), (1, 0), (0, 0), (5, 0)]
+        {
+            transport.heed_keep_alive(&announcing(&format!("timeout={announced}")));
+            assert_eq!(
+                transport.pool.read().unwrap().idle,
+                Duration::from_secs(seconds),
+                "after {announced}"
+            );
+        }
+    }
+
     #[test]
     fn the_announced_idle_limit_is_read() {
         for (value, seconds) in
             [("timeout=5", Some(5)), ("max=100, timeout=2", Some(2)), ("timeout=x", None), ("5", None)]
         {
-            let headers =
-                HeaderMap::from_iter([(HeaderName::from_static("keep-alive"), value.parse().unwrap())]);
-            assert_eq!(keep_alive(&headers), seconds.map(Duration::from_secs), "{value}");
+            assert_eq!(keep_alive(&announcing(value)), seconds.map(Duration::from_secs), "{value}");
         }
     }
 }

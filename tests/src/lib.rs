@@ -8,8 +8,11 @@
     reason = "a test says that something is wrong by panicking"
 )]
 
+use std::path::Path;
+
 pub mod asking;
 mod authority;
+mod calls;
 mod command;
 mod document;
 pub mod json;
@@ -22,12 +25,18 @@ mod terminal;
 pub mod transcript;
 
 pub use authority::Authority;
+pub use calls::{attempts, built, elapsed, failure};
 pub use command::{Finished, Running, amply, bin_dir, root};
 pub use document::table;
 pub use log::Log;
 pub use proxy::Proxy;
 pub use server::{Act, Refusing, Scripted, answer};
 pub use terminal::at_terminal;
+
+/// Writes a file that a test hands to a client.
+pub fn write(file: &Path, text: &str) {
+    std::fs::write(file, text).unwrap();
+}
 
 /// The programs of the README.
 #[cfg(doctest)]

