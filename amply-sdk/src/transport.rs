@@ -198,7 +198,9 @@ impl Transport {
             let to = target.as_ref().map(|url| one_line(&url.origin().ascii_serialization(), 100));
             let to = to.map_or_else(|| "nowhere".to_owned(), |origin| format!("`{origin}`"));
             let detail = format!("the server redirects to {to} ({}), {why}", status.as_u16());
-            Fault::protocol(Effect::Done, detail, Some((status, response.headers().clone())))
+            // "See other" is said when what was asked has been done.
+            let effect = if status == StatusCode::SEE_OTHER { Effect::Unknown } else { Effect::Done };
+            Fault::protocol(effect, detail, Some((status, response.headers().clone())))
         };
         match &target {
             Some(url) if !self.settings.base.is_same_origin(url) => {
