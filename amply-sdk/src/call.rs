@@ -135,6 +135,7 @@ fn decode<T>(
             Ok(Answer::new(value, body, meta))
         }
         Err(why) => {
+            let request = format!("{} {}", request.0, request.1);
             let shown = one_line(&String::from_utf8_lossy(&body), 200);
             let came =
                 if shown.is_empty() { "nothing came".to_owned() } else { format!("it begins `{shown}`") };

@@ -3,7 +3,7 @@
 //! Nothing is read unless [`Client::from_env`](crate::Client::from_env) or
 //! [`ClientBuilder::from_env`](crate::ClientBuilder::from_env) is called. A variable that is set to nothing counts
 //! as not set. Besides these, the usual proxy variables (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) are honoured for
-//! every server that is not on this machine.
+//! every server that is not on this machine; a SOCKS proxy is refused, it is not supported.
 
 use std::ffi::OsString;
 use std::time::Duration;

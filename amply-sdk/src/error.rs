@@ -53,7 +53,7 @@ pub enum Error {
     Rejected(Box<Failure>),
     /// The key is missing, or the server does not know it.
     Unauthorized(Box<Failure>),
-    /// The wallet's balance does not cover the call; nothing was charged.
+    /// The wallet's balance does not cover the call, which was not charged.
     PaymentRequired(Box<PaymentChallenge>),
     /// A route is not bound to a principal, or not known to be, and the policy requires it.
     PrincipalNotBound {
@@ -211,8 +211,9 @@ impl Error {
     /// Whether the same call may help when it is made again, and cannot be charged twice.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::RateLimited { .. } => true,
-            Self::Transport(_) | Self::Timeout(_) | Self::Server(_) => !self.may_have_been_charged(),
+            Self::RateLimited { .. } | Self::Transport(_) | Self::Timeout(_) | Self::Server(_) => {
+                !self.may_have_been_charged()
+            }
             _ => false,
         }
     }

@@ -40,7 +40,7 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
     pub(crate) meta: Meta,
     /// For an error that is found in the answer's content.
-    pub(crate) request: String,
+    pub(crate) request: (Method, Url),
     pub(crate) may_have_been_charged: bool,
 }
 
@@ -81,9 +81,10 @@ impl Exchange {
             let span = tracing::debug_span!("amply.attempt", attempt);
             let outcome = call.attempt(attempt, limit).instrument(span).await;
             let setback = match outcome {
-                Ok(reply) => {
+                Ok((body, meta)) => {
                     self.budget.succeeded(taken);
-                    return Ok(reply);
+                    let may_have_been_charged = call.charges();
+                    return Ok(Reply { body, meta, request: (http.method, http.url), may_have_been_charged });
                 }
                 Err(setback) => setback,
             };
@@ -125,21 +126,18 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn attempt(&self, attempt: u32, limit: Instant) -> Result<Reply, Setback> {
+    async fn attempt(&self, attempt: u32, limit: Instant) -> Result<(Bytes, Meta), Setback> {
         let began = Instant::now();
         let sent = self.exchange.transport.send(self.http, limit).await;
         let ms = began.elapsed().as_millis();
-        let request = self.name();
         match sent {
             Ok(answer) => {
-                tracing::debug!(
-                    "attempt {attempt}: {request} answered {} after {ms} ms",
-                    answer.status.as_u16()
-                );
+                let status = answer.status.as_u16();
+                tracing::debug!("attempt {attempt}: {} answered {status} after {ms} ms", self.name());
                 self.judge(answer, attempt)
             }
             Err(fault) => {
-                tracing::debug!("attempt {attempt}: {request} failed after {ms} ms: {}", fault.detail);
+                tracing::debug!("attempt {attempt}: {} failed after {ms} ms: {}", self.name(), fault.detail);
                 Err(self.broken(fault, attempt))
             }
         }
@@ -150,12 +148,10 @@ impl Call<'_> {
         policy.allows(self.repeat, effect)
     }
 
-    fn judge(&self, answer: HttpAnswer, attempt: u32) -> Result<Reply, Setback> {
+    fn judge(&self, answer: HttpAnswer, attempt: u32) -> Result<(Bytes, Meta), Setback> {
         let HttpAnswer { status, headers, body } = answer;
         if status.is_success() {
-            let meta = self.meta(Some(status), headers, attempt);
-            let request = self.name();
-            return Ok(Reply { body, meta, request, may_have_been_charged: self.charges() });
+            return Ok((body, self.meta(Some(status), headers, attempt)));
         }
         let effect = match status {
             StatusCode::TOO_MANY_REQUESTS => Effect::None,

@@ -144,6 +144,8 @@ impl Transport {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let collected = match encoding(&headers) {
+            // A refusal is understood by its status.
+            Some(_) if !status.is_success() => Ok(Bytes::new()),
             Some(encoding) => Err(Stopped::Encoded(encoding)),
             None => timeout_at(limit, collect(&mut response)).await.unwrap_or(Err(Stopped::TooLate)),
         };
