@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod builder;
 mod catalog;
 mod clock;
 mod control;
@@ -35,11 +36,15 @@ mod ids;
 mod js;
 mod json;
 mod keys;
+mod release;
 mod sandbox;
 mod scoring;
+mod settings;
 mod state;
 mod validate;
 
+pub use builder::SandboxBuilder;
 pub use catalog::{Catalog, CatalogError};
 pub use control::{Call, Control};
-pub use sandbox::{Sandbox, SandboxBuilder, StartError};
+pub use release::Release;
+pub use sandbox::{Sandbox, StartError};

@@ -1,33 +1,26 @@
-//! Starting and stopping a sandbox. What it answers is in `endpoint`.
+//! A sandbox that runs, until it is stopped. How it is started is in `builder`, what it answers in `endpoint`.
 
-use std::{fmt, io, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{fmt, io, time::Duration};
 
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::{
-    catalog::Catalog,
-    control::Control,
-    endpoint,
-    ids::Ids,
-    keys::Keys,
-    state::{Decisions, Shared, State},
-};
+use crate::{builder::SandboxBuilder, control::Control, state::Shared};
 
 /// How long [`Sandbox::stop`] waits for calls that are being answered.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// A running Amply server on this machine. Stops when dropped.
 pub struct Sandbox {
-    url: String,
-    state: Shared,
-    stop: Option<oneshot::Sender<()>>,
-    server: Option<JoinHandle<()>>,
+    pub(crate) url: String,
+    pub(crate) state: Shared,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) server: Option<JoinHandle<()>>,
 }
 
 impl Sandbox {
-    /// A builder with the defaults: seed 0, a free port, the default catalog, open to calls without a key.
+    /// A builder with the defaults: the newest release, seed 0, a free port, the default catalog, open to calls without a key.
     pub fn builder() -> SandboxBuilder {
-        SandboxBuilder { seed: 0, port: 0, catalog: Catalog::default(), require_api_key: false }
+        SandboxBuilder::new()
     }
 
     /// The base URL to give a client, e.g. `http://127.0.0.1:40123/api/v1`.
@@ -54,7 +47,7 @@ impl Sandbox {
         &self.state.keys.admin
     }
 
-    /// What the sandbox saw.
+    /// What the sandbox saw, and what it shall do next.
     #[must_use]
     pub fn control(&self) -> &Control {
         &self.state.control
@@ -88,83 +81,6 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-/// Settings of a sandbox before it starts. From [`Sandbox::builder`].
-#[derive(Clone, Debug)]
-#[must_use = "a sandbox is started by `start`"]
-pub struct SandboxBuilder {
-    seed: u64,
-    port: u16,
-    catalog: Catalog,
-    require_api_key: bool,
-}
-
-impl SandboxBuilder {
-    /// Ids and keys follow from this number. Default 0.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// The port on `127.0.0.1`; 0, the default, takes a free one.
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
-
-    /// The providers to choose from.
-    pub fn catalog(mut self, catalog: Catalog) -> Self {
-        self.catalog = catalog;
-        self
-    }
-
-    /// Whether a route needs a key, as with `AMPLY_REQUIRE_API_KEY` on the server. Default false: an open server, which
-    /// still refuses a key that it does not know.
-    pub fn require_api_key(mut self, require: bool) -> Self {
-        self.require_api_key = require;
-        self
-    }
-
-    /// Starts the server on the current tokio runtime, which needs its I/O and time drivers.
-    ///
-    /// It answers as long as that runtime runs: with a current-thread runtime, while something is awaited on it.
-    ///
-    /// # Errors
-    /// [`StartError::PortTaken`] when something else listens on the port, [`StartError::Bind`] when the system refuses it
-    /// for another reason, [`StartError::NoRuntime`] outside of a tokio runtime.
-    pub async fn start(self) -> Result<Sandbox, StartError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
-        let refused = |source| StartError::of(self.port, source);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.map_err(refused)?;
-        let origin = format!("http://{}", listener.local_addr().map_err(refused)?);
-
-        let state = Arc::new(State {
-            catalog: self.catalog,
-            control: Control::default(),
-            decisions: Decisions::default(),
-            ids: Ids::from_seed(self.seed),
-            keys: Keys::from_seed(self.seed),
-            require_api_key: self.require_api_key,
-            origin: origin.clone(),
-        });
-        let (stop, stopped) = oneshot::channel();
-        let app = endpoint::app(Arc::clone(&state));
-        let server = runtime.spawn(async move {
-            let until = async move {
-                // An error is the sandbox dropped without a word, which means the same.
-                let _ = stopped.await;
-            };
-            // Never fails: errors of single connections stay with them.
-            let _ = axum::serve(listener, app).with_graceful_shutdown(until).await;
-        });
-        Ok(Sandbox {
-            url: format!("{origin}{}", endpoint::BASE),
-            state,
-            stop: Some(stop),
-            server: Some(server),
-        })
-    }
-}
-
 /// Why a sandbox could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -193,7 +109,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn of(port: u16, source: io::Error) -> Self {
+    pub(crate) fn of(port: u16, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::AddrInUse {
             StartError::PortTaken { port, source }
         } else {

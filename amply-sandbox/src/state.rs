@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::{catalog::Catalog, control::Control, ids::Ids, keys::Keys};
+use crate::{catalog::Catalog, control::Control, ids::Ids, keys::Keys, settings::Settings};
 
 /// Handed to every endpoint; a clone is the same sandbox.
 pub(crate) type Shared = Arc<State>;
@@ -19,7 +19,7 @@ pub(crate) struct State {
     pub(crate) keys: Keys,
     /// `http://127.0.0.1:40123`, without a path.
     pub(crate) origin: String,
-    pub(crate) require_api_key: bool,
+    pub(crate) settings: Settings,
 }
 
 /// How many routes were answered.

@@ -9,7 +9,7 @@ mod recordings;
 
 use std::collections::HashSet;
 
-use amply_sandbox::Sandbox;
+use amply_sandbox::{Release, Sandbox};
 use common::{Answer, Failure, send};
 use compare::{at, fields};
 use recordings::{Recording, Request, Response, fallback_catalog, full_task, live_catalog, recordings, text};
@@ -126,7 +126,7 @@ fn what_is_listed_as_not_compared_exists() -> Result<(), Failure> {
 async fn the_schema_of_a_route_request_is_the_recorded_one() -> Result<(), Failure> {
     let recordings = recordings()?;
     let recorded = recordings.get("open-openapi").ok_or("no recording open-openapi")?;
-    let sandbox = Sandbox::builder().start().await?;
+    let sandbox = Sandbox::builder().release(Release::V3_1_12).start().await?;
     let answer = replay("open-openapi", recorded, &sandbox).await?;
     let served = RawValue::from_string(answer.body)?;
 
@@ -157,7 +157,7 @@ async fn the_schema_of_a_route_request_is_the_recorded_one() -> Result<(), Failu
 
 /// A sandbox in the configuration of the recorded server, as far as it has the switches.
 async fn sandbox_for(name: &str, config: &str) -> Result<Sandbox, Failure> {
-    let builder = Sandbox::builder().seed(1);
+    let builder = Sandbox::builder().seed(1).release(Release::V3_1_12);
     let (kind, _) = config.split_once(':').unwrap_or((config, ""));
     Ok(match kind {
         "open" | "rate limit" => builder,

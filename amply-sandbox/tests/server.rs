@@ -2,7 +2,7 @@
 
 mod common;
 
-use amply_sandbox::{Catalog, Control, Sandbox, StartError};
+use amply_sandbox::{Catalog, Control, Release, Sandbox, StartError};
 use common::{Failure, send};
 
 const ROUTE: &str = "/api/v1/route";
@@ -213,6 +213,20 @@ async fn a_catalog_of_one_s_own_is_scored_and_its_paid_listings_are_counted() ->
         r#"[{"category":"vector_db","decisions":1,"decisions_to_listed":1}]"#,
     ] {
         assert!(metrics.body.contains(part), "{}", metrics.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sandbox_is_the_newest_release_unless_told_otherwise() -> Result<(), Failure> {
+    for (builder, version) in [
+        (Sandbox::builder(), "3.1.13"),
+        (Sandbox::builder().release(Release::V3_1_13), "3.1.13"),
+        (Sandbox::builder().release(Release::V3_1_12), "3.1.12"),
+    ] {
+        let sandbox = builder.start().await?;
+        let status = send(sandbox.url(), "GET", "/api/v1/status", &[], None).await?;
+        assert!(status.body.contains(&format!(r#""version":"{version}","#)), "{}", status.body);
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub(super) async fn post(
 ) -> Response<Body> {
     let stamp = Stamp::new(&state);
     // Before the body is looked at: a caller without a key learns nothing about its mistakes.
-    if let Err(detail) = auth::check(&headers, &state.keys, state.require_api_key) {
+    if let Err(detail) = auth::check(&headers, &state.keys, state.settings.require_api_key) {
         return stamp.error(StatusCode::UNAUTHORIZED, KEYED, detail);
     }
     let ReceivedBody::Whole(body) = body else {

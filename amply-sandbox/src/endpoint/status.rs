@@ -12,8 +12,6 @@ use crate::{
     state::Shared,
 };
 
-/// The release whose behaviour this is.
-const VERSION: &str = "3.1.12";
 const STALE_AFTER_HOURS: f64 = 24.0;
 
 pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
@@ -23,17 +21,17 @@ pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
     let body = StatusBody {
         ok: true,
         service: "amply",
-        version: VERSION,
+        version: state.settings.release.version(),
         // [our] always seen on a quarter of an hour.
         last_benchmark_at: now.quarter_hour().to_seconds_text(),
         data_mode: if state.catalog.is_live() { "catalog" } else { "seeded" },
         catalog_freshness: state.catalog.freshness(),
-        auth_mode: if state.require_api_key { "api_key" } else { "none" },
+        auth_mode: if state.settings.require_api_key { "api_key" } else { "none" },
         rate_limit: RateLimit { enabled: false, requests_per_minute_per_ip: None },
         openapi_url: "/api/v1/openapi",
         request_id: &stamp.request_id,
         compute_ms,
-        diagnostics: Diagnostics::of(&state.catalog, state.require_api_key, now),
+        diagnostics: Diagnostics::of(&state.catalog, state.settings.require_api_key, now),
     };
     stamp.on(compute_ms, reply::json(StatusCode::OK, PUBLIC, &body))
 }

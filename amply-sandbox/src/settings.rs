@@ -1,0 +1,47 @@
+//! The switches of a sandbox, as its builder leaves them and its endpoints read them.
+
+use std::fmt;
+
+use crate::release::Release;
+
+/// How a server behaves; which catalog and which keys it has is elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) release: Release,
+    pub(crate) require_api_key: bool,
+    pub(crate) require_principal: bool,
+    pub(crate) metering: bool,
+    /// Requests per minute and client address.
+    pub(crate) rate_limit: Option<u32>,
+    /// Routes per UTC day and principal.
+    pub(crate) daily_quota: Option<u32>,
+    pub(crate) agent_signup: bool,
+    pub(crate) agent_signup_secret: Option<Secret>,
+    pub(crate) x402: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            release: Release::default(),
+            require_api_key: false,
+            require_principal: false,
+            metering: true,
+            rate_limit: None,
+            daily_quota: None,
+            agent_signup: false,
+            agent_signup_secret: None,
+            x402: false,
+        }
+    }
+}
+
+/// Text that is not shown, not even of a sandbox: somebody may have given it a real one.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
