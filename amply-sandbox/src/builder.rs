@@ -1,18 +1,21 @@
 //! From settings to a running sandbox.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::{Ipv4Addr, SocketAddr}, sync::Arc, time::SystemTime};
 
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     catalog::Catalog,
+    clock::{Clock, Timestamp},
     control::Control,
     endpoint,
     ids::Ids,
     keys::Keys,
+    limits::Windows,
+    metering::Metering,
     release::Release,
     sandbox::{Sandbox, StartError},
-    settings::Settings,
+    settings::{Secret, Settings},
     state::{Decisions, State},
 };
 
@@ -26,11 +29,20 @@ pub struct SandboxBuilder {
     port: u16,
     catalog: Catalog,
     settings: Settings,
+    operator_keys: Vec<Secret>,
+    stands_at: Option<Timestamp>,
 }
 
 impl SandboxBuilder {
     pub(crate) fn new() -> Self {
-        SandboxBuilder { seed: 0, port: 0, catalog: Catalog::default(), settings: Settings::default() }
+        SandboxBuilder {
+            seed: 0,
+            port: 0,
+            catalog: Catalog::default(),
+            settings: Settings::default(),
+            operator_keys: Vec::new(),
+            stands_at: None,
+        }
     }
 
     /// Ids and keys follow from this number. Default 0.
@@ -64,6 +76,68 @@ impl SandboxBuilder {
         self
     }
 
+    /// More keys of operators besides [`Sandbox::server_key`]; `AMPLY_API_KEYS` on the server. They are let in and bind no
+    /// principal. Called twice, it adds.
+    pub fn operator_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.operator_keys.extend(keys.into_iter().map(|key| Secret(key.into())));
+        self
+    }
+
+    /// Whether a route is refused with 403 `principal_required` unless a principal stands behind the key or the request has
+    /// `sandbox_mode: true`; `AMPLY_ROUTE_REQUIRE_PRINCIPAL_BOUND` on the server. Default false. Since release 3.1.13.
+    pub fn require_principal(mut self, require: bool) -> Self {
+        self.settings.require_principal = require;
+        self
+    }
+
+    /// Whether routes are metered: answers then say so in their headers and have `integration`, and a user's route has its
+    /// price. The server has such a switch, whose variable is not documented. Default true. Since release 3.1.13.
+    pub fn metering(mut self, on: bool) -> Self {
+        self.settings.metering = on;
+        self
+    }
+
+    /// How many `POST /route` a client address may send in a minute, refused ones included, before it gets 429
+    /// `rate_limited`; `AMPLY_V1_RATE_LIMIT_PER_MIN` on the server, whose default is 120. Default here: no limit.
+    ///
+    /// The first entry of `X-Forwarded-For` is the client where there is one.
+    pub fn rate_limit(mut self, per_minute: u32) -> Self {
+        self.settings.rate_limit = Some(per_minute);
+        self
+    }
+
+    /// How many routes a principal gets in a UTC day before it gets 429 `quota_exceeded`. The server has such a switch, whose
+    /// variable is not documented. Default: no quota. Since release 3.1.13.
+    pub fn daily_quota(mut self, per_principal: u32) -> Self {
+        self.settings.daily_quota = Some(per_principal);
+        self
+    }
+
+    /// Whether the server announces that agents may sign up; `AMPLY_AGENT_SIGNUP` on the server. Default false. Since
+    /// release 3.1.13.
+    pub fn agent_signup(mut self, on: bool) -> Self {
+        self.settings.agent_signup = on;
+        self
+    }
+
+    /// The secret that a signup must show; `AMPLY_AGENT_SIGNUP_SHARED_SECRET` on the server. Default: none is needed.
+    pub fn agent_signup_secret(mut self, secret: impl Into<String>) -> Self {
+        self.settings.agent_signup_secret = Some(Secret(secret.into()));
+        self
+    }
+
+    /// Whether the server announces payments by x402; `AMPLY_X402_ENABLED` on the server. Default false. Since release 3.1.13.
+    pub fn x402(mut self, on: bool) -> Self {
+        self.settings.x402 = on;
+        self
+    }
+
+    /// Makes the sandbox's clock stand at `time`, so that every time it says is known beforehand. [`Control::advance`] moves it.
+    pub fn clock_standing_at(mut self, time: SystemTime) -> Self {
+        self.stands_at = Some(Timestamp::of(time));
+        self
+    }
+
     /// Starts the server on the current tokio runtime, which needs its I/O and time drivers.
     ///
     /// It answers as long as that runtime runs: with a current-thread runtime, while something is awaited on it.
@@ -79,10 +153,13 @@ impl SandboxBuilder {
 
         let state = Arc::new(State {
             catalog: self.catalog,
-            control: Control::default(),
+            control: Control::new(Clock::standing_at(self.stands_at)),
             decisions: Decisions::default(),
             ids: Ids::from_seed(self.seed),
-            keys: Keys::from_seed(self.seed),
+            keys: Keys { more_servers: self.operator_keys, ..Keys::from_seed(self.seed) },
+            metering: Metering::default(),
+            minutes: Windows::default(),
+            days: Windows::default(),
             settings: self.settings,
             origin: origin.clone(),
         });
@@ -94,7 +171,7 @@ impl SandboxBuilder {
                 let _ = stopped.await;
             };
             // Never fails: errors of single connections stay with them.
-            let _ = axum::serve(listener, app).with_graceful_shutdown(until).await;
+            let _ = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(until).await;
         });
         Ok(Sandbox {
             url: format!("{origin}{}", endpoint::BASE),

@@ -2,23 +2,61 @@
 //!
 //! Enough of a calendar for that and no more, so that no date library is needed.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 const DAY_MS: i64 = 86_400_000;
+
+/// A sandbox's own time: the machine's, or one that stands still. Either can be moved ahead.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    stands_at: Option<Timestamp>,
+    ahead_ms: AtomicI64,
+}
+
+impl Clock {
+    pub(crate) fn standing_at(stands_at: Option<Timestamp>) -> Self {
+        Clock { stands_at, ahead_ms: AtomicI64::new(0) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let Timestamp(ms) = self.stands_at.unwrap_or_else(|| Timestamp::of(SystemTime::now()));
+        Timestamp(ms.saturating_add(self.ahead_ms.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        // Never fails: the closure always gives a value.
+        let _ = self.ahead_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| {
+            Some(ahead.saturating_add(by_ms).min(FAR_AHEAD_MS))
+        });
+    }
+}
+
+/// About 3,000 years: the calendar below goes on to the year 9999.
+const FAR_AHEAD_MS: i64 = 1_000_000 * DAY_MS;
 
 /// Milliseconds since 1970, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp(pub(crate) i64);
 
 impl Timestamp {
-    pub(crate) fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    /// Times before 1970 are 1970.
+    pub(crate) fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// The last quarter of an hour that has begun.
-    pub(crate) fn quarter_hour(self) -> Self {
-        Timestamp(self.0 - self.0.rem_euclid(15 * 60 * 1000))
+    /// The last multiple of `minutes` that has begun.
+    pub(crate) fn whole_minutes(self, minutes: i64) -> Self {
+        Timestamp(self.0 - self.0.rem_euclid(minutes * 60 * 1000))
+    }
+
+    /// The next midnight.
+    pub(crate) fn next_day(self) -> Self {
+        Timestamp((self.0 - self.0.rem_euclid(DAY_MS)).saturating_add(DAY_MS))
     }
 
     /// `2026-11-23T17:45:00Z`
@@ -108,6 +146,17 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_stands_still_moves_only_when_it_is_told_to() {
+        let clock = Clock::standing_at(Some(Timestamp(1000)));
+        assert_eq!(clock.now(), Timestamp(1000));
+        clock.advance(Duration::from_millis(1500));
+        assert_eq!(clock.now(), Timestamp(2500));
+        clock.advance(Duration::MAX);
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Timestamp(1000 + FAR_AHEAD_MS));
+    }
+
+    #[test]
     fn other_forms_are_not_read() {
         for text in [
             "",
@@ -124,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_an_hour_begins_at_its_first_millisecond() {
-        let at = |text| Timestamp::parse(text).unwrap().quarter_hour().to_seconds_text();
+        let at = |text| Timestamp::parse(text).unwrap().whole_minutes(15).to_seconds_text();
         assert_eq!(at("2026-11-23T17:59:44.200Z"), "2026-11-23T17:45:00Z");
         assert_eq!(at("2026-11-23T17:45:00.000Z"), "2026-11-23T17:45:00Z");
     }

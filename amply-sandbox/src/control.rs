@@ -1,70 +1,66 @@
-//! What a test wants to know of the sandbox that no client of the API can ask: the calls it saw.
+//! What no client of the API can ask of a sandbox or do to it: see the calls, move the clock, set what probes find.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub(crate) mod log;
 
-/// How many calls are remembered: a sandbox that serves for days must not grow.
-const REMEMBERED: usize = 10_000;
+use std::{sync::Arc, time::Duration};
+
+use log::{Call, Log};
+
+use crate::{
+    clock::Clock,
+    probe::{ProviderState, Probes},
+};
 
 /// A handle to a running sandbox. Cheap to clone; goes on working after the sandbox has stopped.
-#[derive(Clone, Debug, Default)]
-pub struct Control(Arc<Mutex<Log>>);
+#[derive(Clone, Debug)]
+pub struct Control(Arc<Shared>);
 
-/// One request that the sandbox received.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Call {
-    /// `GET`, `POST`, …
-    pub method: String,
-    /// Path, with the query if there was one: `/api/v1/route`.
-    pub path: String,
-    /// Names in lower case, in no promised order; a name may occur more than once. The value of `Authorization` is kept.
-    pub headers: Vec<(String, String)>,
-    /// The body, at most its first mebibyte; bytes that are not UTF-8 are replaced.
-    pub body: String,
-    /// Status of the answer; 0 while there is none yet.
-    pub status: u16,
-}
-
-#[derive(Debug, Default)]
-struct Log {
-    next: u64,
-    calls: VecDeque<(u64, Call)>,
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    log: Log,
+    probes: Probes,
 }
 
 impl Control {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Control(Arc::new(Shared { clock, log: Log::default(), probes: Probes::default() }))
+    }
+
     /// The calls seen so far, in the order of their arrival, those included that were refused or met no endpoint.
     /// The last 10,000 are remembered.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.log().calls.iter().map(|(_, call)| call.clone()).collect()
+        self.0.log.calls()
     }
 
     /// Forgets the calls seen so far. Ids and counts of the server go on.
     pub fn clear(&self) {
-        self.log().calls.clear();
+        self.0.log.clear();
     }
 
-    /// Takes down a call that has no answer yet; the number is for [`Control::answered`].
-    pub(crate) fn arrived(&self, call: Call) -> u64 {
-        let mut log = self.log();
-        let number = log.next;
-        log.next += 1;
-        if log.calls.len() == REMEMBERED {
-            log.calls.pop_front();
-        }
-        log.calls.push_back((number, call));
-        number
+    /// Moves the sandbox's clock ahead: rate limits and quotas end earlier, catalogs and probes age. No call waits for it.
+    pub fn advance(&self, by: Duration) {
+        self.0.clock.advance(by);
     }
 
-    pub(crate) fn answered(&self, number: u64, status: u16) {
-        // By number and not by position: the list may have been cleared in between.
-        if let Some((_, call)) = self.log().calls.iter_mut().rev().find(|(n, _)| *n == number) {
-            call.status = status;
-        }
+    /// Sets what the latest probe found of a provider, or that there was none. Without this every provider is healthy.
+    ///
+    /// It shows on `/health` and in the `confidence_sources` of rankings, and changes no score. A provider that the catalog
+    /// does not have shows nowhere.
+    pub fn set_probe(&self, provider_id: &str, found: Option<ProviderState>) {
+        self.0.probes.set(provider_id, found);
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.0.log
+    }
+
+    pub(crate) fn probes(&self) -> &Probes {
+        &self.0.probes
     }
 }

@@ -2,6 +2,9 @@
 
 mod exchange;
 mod fallback;
+mod gate;
+mod manifest;
+mod measured;
 mod openapi;
 mod platform_metrics;
 mod providers;

@@ -1,10 +1,16 @@
 //! The secrets that a sandbox knows, made from its seed.
 
+use crate::{auth::Caller, settings::Secret};
+
 /// Url-safe base64, the alphabet of user keys.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
+    /// Whom the user key is bound to.
+    pub(crate) principal: String,
+    /// Operators' keys besides the first.
+    pub(crate) more_servers: Vec<Secret>,
     /// Bound to a principal; its prefix says so.
     pub(crate) user: String,
     /// An operator's: it authenticates and binds nobody.
@@ -23,11 +29,19 @@ impl Keys {
                 secret
             })
         };
-        Keys {
-            user: secret("amply_sk_", 32),
-            server: secret("srv_sandbox_", 32),
-            admin: secret("admin_sandbox_", 32),
+        // In this order: a new kind of secret is made last, so that the others stay what they are for a seed.
+        let (user, server) = (secret("amply_sk_", 32), secret("srv_sandbox_", 32));
+        let (admin, principal) = (secret("admin_sandbox_", 32), secret("prn_sandbox_", 16));
+        Keys { user, server, admin, principal, more_servers: Vec::new() }
+    }
+
+    /// Whose key `token` is, if it is one.
+    pub(crate) fn caller(&self, token: &str) -> Option<Caller> {
+        if token == self.user {
+            return Some(Caller::User { principal: self.principal.clone() });
         }
+        let is_server = token == self.server || self.more_servers.iter().any(|Secret(key)| key == token);
+        is_server.then_some(Caller::Operator)
     }
 }
 

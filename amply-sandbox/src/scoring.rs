@@ -2,11 +2,13 @@
 //!
 //! Pure: a catalog and a request in, a [`Recommendation`] out. Nothing here rounds for the wire but where the server does.
 
+mod limits;
 mod score;
 mod vectors;
 mod weights;
 mod why;
 
+pub(crate) use limits::FilteredOut;
 pub(crate) use score::{Components, Scored, score_all};
 pub(crate) use weights::Weights;
 
@@ -23,6 +25,9 @@ pub(crate) struct Recommendation<'a> {
     /// In the order of the catalog, not of the ranking.
     pub(crate) scored: Vec<Scored<'a>>,
     pub(crate) best: Scored<'a>,
+    /// Those within the limits, the best first.
+    pub(crate) ranked: Vec<Scored<'a>>,
+    pub(crate) filtered_out: Vec<FilteredOut<'a>>,
     pub(crate) weights: Weights,
     pub(crate) why: String,
     /// USD, 6 decimals.
@@ -32,17 +37,17 @@ pub(crate) struct Recommendation<'a> {
     pub(crate) cost_quote_dim_units: f64,
 }
 
-/// Scores every provider of `catalog`; `None` when it has none.
+/// Scores every provider of `catalog` and recommends the best within the limits of the request; `None` when there is none.
 pub(crate) fn recommend<'a>(catalog: &'a Catalog, input: &RouteInput) -> Option<Recommendation<'a>> {
     let weights = Weights::of(input.workload, input.filter);
     let scored = score_all(catalog.providers(), &weights, input);
 
-    let mut ranked = scored.clone();
+    // [our] a provider beyond a limit still counts for how the others score: the figures are those without a limit.
+    let (mut ranked, filtered_out) = limits::apply(&scored, &input.limits);
     // Stable, and by the unrounded score: of two equals the earlier in the catalog wins.
     ranked.sort_by(|a, b| b.composite.total_cmp(&a.composite));
-    let mut ranked = ranked.into_iter();
-    let best = ranked.next()?;
-    let runner_up = ranked.next();
+    let best = *ranked.first()?;
+    let runner_up = ranked.get(1);
 
     let load = match input.workload {
         Workload::InsertHeavy => 1.1,
@@ -60,6 +65,8 @@ pub(crate) fn recommend<'a>(catalog: &'a Catalog, input: &RouteInput) -> Option<
         cost_quote_dim_units: quoted,
         scored,
         best,
+        ranked,
+        filtered_out,
         weights,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::{catalog::Catalog, control::Control, ids::Ids, keys::Keys, settings::Settings};
+use crate::{catalog::Catalog, control::Control, ids::Ids, keys::Keys, limits::Windows, metering::Metering, settings::Settings};
 
 /// Handed to every endpoint; a clone is the same sandbox.
 pub(crate) type Shared = Arc<State>;
@@ -16,6 +16,11 @@ pub(crate) struct State {
     pub(crate) control: Control,
     pub(crate) decisions: Decisions,
     pub(crate) ids: Ids,
+    pub(crate) metering: Metering,
+    /// Requests by client address.
+    pub(crate) minutes: Windows,
+    /// Routes by principal.
+    pub(crate) days: Windows,
     pub(crate) keys: Keys,
     /// `http://127.0.0.1:40123`, without a path.
     pub(crate) origin: String,

@@ -1,12 +1,13 @@
 //! The body of `POST /route`: from bytes to a request that can be scored, or the server's own words why not.
 //!
-//! Pure. Accepts and refuses what release 3.1.12 was seen to accept and refuse, coercions included.
+//! Pure. Accepts and refuses what release 3.1.12 was seen to accept and refuse, coercions included; the fields that came
+//! later are read alike.
 
 use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use crate::{js, json};
+use crate::{js, json, release::Release};
 
 const TASK: &str = "task is required (1 to 8000 characters)";
 const BUDGET: &str = "budget_usd must be a number >= 0";
@@ -16,6 +17,9 @@ const FILTER: &str = "filter_complexity must be low, medium, or high";
 const WORKLOAD: &str = "workload_type must be insert_heavy, query_heavy, or hybrid";
 const REFERRAL: &str = "referral_tag must be empty or 1–64 chars: letters, digits, . _ : @ / -";
 const INVALID_JSON: &str = "Invalid JSON body";
+
+const PER_1M_OPS: &str = "budget_usd_per_1m_ops must be a number >= 0";
+const SLO: &str = "slo_p99_ms must be a number > 0";
 
 /// A route request as the server understands it, defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +34,23 @@ pub(crate) struct RouteInput {
     pub(crate) budget_usd: f64,
     /// Milliseconds; 0 switches the latency penalty off, may be infinite.
     pub(crate) latency_target_ms: f64,
+    pub(crate) limits: Limits,
+    pub(crate) sandbox_mode: bool,
+}
+
+/// What a provider must keep to be recommended. Each may be infinite.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Limits {
+    /// USD; 0 lets only what is free pass.
+    pub(crate) budget_usd_per_1m_ops: Option<f64>,
+    /// Milliseconds, more than 0.
+    pub(crate) slo_p99_ms: Option<f64>,
+}
+
+impl Limits {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Limits::default()
+    }
 }
 
 impl RouteInput {
@@ -42,6 +63,8 @@ impl RouteInput {
             filter: Filter::Medium,
             budget_usd: 0.01,
             latency_target_ms: 200.0,
+            limits: Limits::default(),
+            sandbox_mode: false,
         }
     }
 }
@@ -70,7 +93,7 @@ pub(crate) enum Refusal {
 }
 
 /// Reads a body; the first field that is wrong, in the server's order of checks, is the one reported.
-pub(crate) fn route_input(body: &[u8]) -> Result<RouteInput, Refusal> {
+pub(crate) fn route_input(body: &[u8], release: Release) -> Result<RouteInput, Refusal> {
     let text = json::text_of_body(body);
     let document: &RawValue = serde_json::from_str(&text).map_err(|_| Refusal::Detail(INVALID_JSON))?;
     match document.get().as_bytes().first() {
@@ -104,6 +127,18 @@ pub(crate) fn route_input(body: &[u8]) -> Result<RouteInput, Refusal> {
     {
         return Err(Refusal::Detail(REFERRAL));
     }
+    if !release.is_documented() {
+        return Ok(input);
+    }
+    // [our] that they come last, and what is refused: the documentation has no more than their names.
+    if let Some(value) = field("budget_usd_per_1m_ops") {
+        input.limits.budget_usd_per_1m_ops = Some(at_least_zero(value).ok_or(Refusal::Detail(PER_1M_OPS))?);
+    }
+    if let Some(value) = field("slo_p99_ms") {
+        let slo = js::coerce::number(value);
+        input.limits.slo_p99_ms = Some((slo > 0.0).then_some(slo).ok_or(Refusal::Detail(SLO))?);
+    }
+    input.sandbox_mode = field("sandbox_mode").is_some_and(|value| value.get() == "true");
     Ok(input)
 }
 

@@ -7,7 +7,10 @@ mod common;
 mod compare;
 mod recordings;
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use amply_sandbox::{Release, Sandbox};
 use common::{Answer, Failure, send};
@@ -15,16 +18,33 @@ use compare::{at, fields};
 use recordings::{Recording, Request, Response, fallback_catalog, full_task, live_catalog, recordings, text};
 use serde_json::value::RawValue;
 
-/// Recordings that are not sent at all.
-const NOT_COMPARED: [(&str, &str); 3] = [
-    ("ratelimit-429", "the sandbox has no rate limit yet"),
-    ("ratelimit-429-later", "the sandbox has no rate limit yet"),
-    ("ratelimit-apikey-429-right-key", "the sandbox has no rate limit yet"),
+/// What the recorded server had answered before, as far as it matters: the names of the exchanges, and how many seconds
+/// passed after them.
+const BEFORE: [(&str, &[(&str, u64)]); 5] = [
+    // It counts the routes that were answered before it, and not the one that was refused.
+    (
+        "catalog-platform-metrics",
+        &[
+            ("catalog-route-user-key", 0),
+            ("catalog-401-wrong-user-key", 0),
+            ("catalog-route-user-key-all-hints", 0),
+        ],
+    ),
+    ("ratelimit-429", &[("ratelimit-route-1-of-2", 0), ("ratelimit-400-counts-2-of-2", 1)]),
+    (
+        "ratelimit-429-later",
+        &[("ratelimit-route-1-of-2", 0), ("ratelimit-400-counts-2-of-2", 1), ("ratelimit-429", 3)],
+    ),
+    ("ratelimit-status-not-limited", &[("ratelimit-route-1-of-2", 0), ("ratelimit-400-counts-2-of-2", 0)]),
+    (
+        "ratelimit-apikey-429-right-key",
+        &[("ratelimit-apikey-401-1-of-2", 0), ("ratelimit-apikey-401-2-of-2", 0)],
+    ),
 ];
 
 /// Parts of bodies that are not compared, by the beginning of the recording's name. A part is a JSON pointer; "" is the
 /// whole body.
-const NOT_COMPARED_IN: [(&str, &[&str], &str); 14] = [
+const NOT_COMPARED_IN: [(&str, &[&str], &str); 13] = [
     ("apikey-404-", &[""], "the page is the web site's, and cut in the recording"),
     ("apikey-openapi", &[""], "own words; the schema of the request is compared by a test of its own"),
     ("open-openapi", &[""], "own words; the schema of the request is compared by a test of its own"),
@@ -48,17 +68,13 @@ const NOT_COMPARED_IN: [(&str, &[&str], &str); 14] = [
     ),
     (
         "",
-        &["/last_benchmark_at", "/diagnostics/user_api_keys_store_ready"],
-        "its own time; the sandbox knows its user key without a database",
+        &["/diagnostics/user_api_keys_store_ready"],
+        "the sandbox knows its user key without a database",
     ),
     (
         "",
-        &[
-            "/rate_limit/enabled",
-            "/rate_limit/requests_per_minute_per_ip",
-            "/diagnostics/allow_anonymous_route_env",
-        ],
-        "the sandbox has no rate limit yet, nor the switch that lets calls without a key into a production build",
+        &["/diagnostics/allow_anonymous_route_env"],
+        "no switch that lets calls without a key into a production build: the sandbox is open or not",
     ),
     ("catalog-status", &["/diagnostics/amply_catalog_cache_ms"], "set for that recording only"),
     (
@@ -66,30 +82,18 @@ const NOT_COMPARED_IN: [(&str, &[&str], &str); 14] = [
         &["/diagnostics/catalog_issue", "/diagnostics/catalog_error_code"],
         "no such switch",
     ),
-    (
-        "catalog-status",
-        &["/diagnostics/catalog_metrics_age_hours", "/diagnostics/catalog_metrics_stale"],
-        "depends on the time; a unit test has the recorded times",
-    ),
 ];
 
 #[tokio::test]
 async fn every_recording_is_answered_as_it_was_recorded() -> Result<(), Failure> {
-    let skipped: HashSet<&str> = NOT_COMPARED.iter().map(|(name, _)| *name).collect();
     let mut wrong = Vec::new();
     let recordings = recordings()?;
     for (name, recording) in &recordings {
-        if skipped.contains(name.as_str()) {
-            continue;
-        }
-        let sandbox = sandbox_for(name, &recording.config).await?;
-        if name == "catalog-platform-metrics" {
-            // It counts the routes that were answered before it, and not the one that was refused.
-            for before in
-                ["catalog-route-user-key", "catalog-401-wrong-user-key", "catalog-route-user-key-all-hints"]
-            {
-                replay(before, recordings.get(before).ok_or("no such recording")?, &sandbox).await?;
-            }
+        let sandbox = sandbox_for(name, recording).await?;
+        let before = BEFORE.iter().find(|(later, _)| later == name).map(|(_, before)| *before);
+        for (before, seconds) in before.unwrap_or_default() {
+            replay(before, recordings.get(*before).ok_or("no such recording")?, &sandbox).await?;
+            sandbox.control().advance(Duration::from_secs(*seconds));
         }
         let answer = replay(name, recording, &sandbox).await?;
         wrong.extend(
@@ -107,7 +111,7 @@ async fn every_recording_is_answered_as_it_was_recorded() -> Result<(), Failure>
 fn what_is_listed_as_not_compared_exists() -> Result<(), Failure> {
     let recordings = recordings()?;
     assert_eq!(recordings.len(), 114);
-    for (name, _) in NOT_COMPARED {
+    for (name, _) in BEFORE {
         assert!(recordings.contains_key(name), "{name}");
     }
     for (prefix, pointers, _) in NOT_COMPARED_IN {
@@ -156,9 +160,16 @@ async fn the_schema_of_a_route_request_is_the_recorded_one() -> Result<(), Failu
 }
 
 /// A sandbox in the configuration of the recorded server, as far as it has the switches.
-async fn sandbox_for(name: &str, config: &str) -> Result<Sandbox, Failure> {
-    let builder = Sandbox::builder().seed(1).release(Release::V3_1_12);
-    let (kind, _) = config.split_once(':').unwrap_or((config, ""));
+async fn sandbox_for(name: &str, recording: &Recording) -> Result<Sandbox, Failure> {
+    let date = recording.response.headers.get("Date").ok_or("no date")?;
+    let builder = Sandbox::builder().seed(1).release(Release::V3_1_12).clock_standing_at(recorded_at(date)?);
+    let (kind, _) = recording.config.split_once(':').unwrap_or((&recording.config, ""));
+    let builder = match kind {
+        "open" => builder,
+        "rate limit" | "rate limit + api_key" => builder.rate_limit(2),
+        // The server's default.
+        _ => builder.rate_limit(120),
+    };
     Ok(match kind {
         "open" | "rate limit" => builder,
         "api_key" | "strict" | "rate limit + api_key" => builder.require_api_key(true),
@@ -170,6 +181,15 @@ async fn sandbox_for(name: &str, config: &str) -> Result<Sandbox, Failure> {
     }
     .start()
     .await?)
+}
+
+/// `Mon, 23 Nov 2026 17:57:44 GMT`. All were recorded on that day.
+fn recorded_at(date: &str) -> Result<SystemTime, Failure> {
+    let time = date.strip_prefix("Mon, 23 Nov 2026 ").and_then(|rest| rest.strip_suffix(" GMT"));
+    let seconds = time.ok_or("another day")?.split(':').try_fold(0, |sum: u64, part| {
+        part.parse::<u64>().map(|part| sum * 60 + part)
+    })?;
+    Ok(UNIX_EPOCH + Duration::from_secs(1_795_392_000 + seconds))
 }
 
 async fn replay(name: &str, recording: &Recording, sandbox: &Sandbox) -> Result<Answer, Failure> {

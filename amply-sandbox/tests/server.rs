@@ -191,14 +191,14 @@ async fn a_catalog_of_one_s_own_is_scored_and_its_paid_listings_are_counted() ->
         r#"{"providers":[
             {"id":"slow","p99_latency_ms":90,"cost_per_1m_dims_usd":0.5,"success_rate_last_24h":0.9,"success_rate_last_7d":0.9,"win_rate":0.1},
             {"id":"fast","p99_latency_ms":12.99999,"cost_per_1m_dims_usd":0.5,"success_rate_last_24h":0.9,"success_rate_last_7d":0.9,"win_rate":0.1,"catalog_listing":"featured"}
-        ],"catalog_source":"supabase","catalog_freshness":{"z":1,"a":[1.50]}}"#,
+        ],"catalog_source":"supabase","catalog_freshness":{"z":1,"a":[1.50]},"metrics_source":"catalog","measured_at":null}"#,
     )?;
     let sandbox = Sandbox::builder().catalog(catalog).start().await?;
     let answer = send(sandbox.url(), "POST", ROUTE, &[], Some(br#"{"task":"x"}"#)).await?;
     assert!(answer.body.starts_with(r#"{"recommended":"fast","score":"#), "{}", answer.body);
     assert!(answer.body.contains(r#""expected_p99_latency_ms":12,"#), "{}", answer.body);
     assert!(answer.body.contains(
-        r#""catalog_source":"supabase","catalog_backend":"none","catalog_freshness":{"z":1,"a":[1.50]}}"#
+        r#""catalog_source":"supabase","catalog_backend":"none","catalog_freshness":{"z":1,"a":[1.50]},"metrics_source":"catalog","measured_at":null}"#
     ));
     assert!(
         answer.body.contains(r#"vs runner-up slow: slower p99 (90 ms vs 12.99999 ms)."#),

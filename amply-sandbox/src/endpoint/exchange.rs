@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-use crate::{control::Call, state::Shared};
+use crate::{control::log::Call, state::Shared};
 
 /// [our] the server's own limit is not known.
 const BODY_AT_MOST: usize = 1024 * 1024;
@@ -30,7 +30,7 @@ pub(super) enum ReceivedBody {
 
 pub(super) async fn observe(State(state): State<Shared>, mut request: Request, next: Next) -> Response {
     let (body, read) = read(std::mem::take(request.body_mut())).await;
-    let number = state.control.arrived(Call {
+    let number = state.control.log().arrived(Call {
         method: request.method().to_string(),
         path: request.uri().path_and_query().map_or_else(|| request.uri().to_string(), ToString::to_string),
         headers: texts(request.headers()),
@@ -46,7 +46,7 @@ pub(super) async fn observe(State(state): State<Shared>, mut request: Request, n
     if !matches!(status, StatusCode::NOT_FOUND | StatusCode::PERMANENT_REDIRECT) {
         response.headers_mut().insert(header::VARY, VARY);
     }
-    state.control.answered(number, status.as_u16());
+    state.control.log().answered(number, status.as_u16());
     response
 }
 

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::reply::{self, PUBLIC, Stamp};
 use crate::{
-    clock::Timestamp,
     js::{JsNumber, round_to},
     state::Shared,
 };
@@ -31,7 +30,7 @@ pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
         pct_decisions_to_listed_providers_last_30d: percent(to_listed, decisions),
         by_category_last_30d: if decisions > 0 { vec![category] } else { Vec::new() },
         error_code: None,
-        as_of: Timestamp::now().to_millis_text(),
+        as_of: state.control.clock().now().to_millis_text(),
         request_id: &stamp.request_id,
         compute_ms,
     };

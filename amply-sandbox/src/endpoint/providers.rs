@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
+    measured::Measured,
     reply::{self, PUBLIC},
     route::{WeightsBody, four_decimals},
 };
@@ -23,6 +24,7 @@ pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
         providers: scored.iter().map(listed).collect(),
         default_scoring_weights: weights.into(),
         catalog_freshness: state.catalog.freshness(),
+        measured: state.settings.release.is_documented().then(|| Measured::of(&state.catalog)),
     };
     reply::json(StatusCode::OK, PUBLIC, &body)
 }
@@ -32,6 +34,8 @@ struct ProvidersBody<'a> {
     providers: Vec<ProviderBody<'a>>,
     default_scoring_weights: WeightsBody,
     catalog_freshness: &'a RawValue,
+    #[serde(flatten)]
+    measured: Option<Measured>,
 }
 
 #[derive(Serialize)]

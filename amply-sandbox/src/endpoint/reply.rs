@@ -1,5 +1,7 @@
 //! What answers share: JSON, the headers with request id and time, the access-control headers.
 
+mod problem;
+
 use std::time::Instant;
 
 use axum::{
@@ -8,7 +10,9 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::state::State;
+pub(super) use problem::Problem;
+
+use crate::{release::Release, state::State};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amply-request-id");
 const COMPUTE_MS: HeaderName = HeaderName::from_static("x-amply-compute-ms");
@@ -31,11 +35,12 @@ pub(super) const KEYED: Access =
 pub(super) struct Stamp {
     pub(super) request_id: String,
     began: Instant,
+    release: Release,
 }
 
 impl Stamp {
     pub(super) fn new(state: &State) -> Self {
-        Stamp { began: Instant::now(), request_id: state.ids.next() }
+        Stamp { request_id: state.ids.next(), began: Instant::now(), release: state.settings.release }
     }
 
     /// Milliseconds of work so far, whole.
@@ -50,17 +55,6 @@ impl Stamp {
         }
         response.headers_mut().insert(COMPUTE_MS, HeaderValue::from(compute_ms));
         response
-    }
-
-    /// An error in the form of release 3.1.12.
-    pub(super) fn error(&self, status: StatusCode, access: Access, detail: &str) -> Response<Body> {
-        #[derive(Serialize)]
-        struct ErrorBody<'a> {
-            detail: &'a str,
-            request_id: &'a str,
-        }
-        let body = ErrorBody { detail, request_id: &self.request_id };
-        self.on(self.compute_ms(), json(status, access, &body))
     }
 }
 

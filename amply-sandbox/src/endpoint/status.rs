@@ -1,37 +1,45 @@
 //! `GET /status`: what kind of server this is, and how its catalog is.
 
+mod additions;
+
 use axum::{body::Body, extract::State, http::Response, http::StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::reply::{self, PUBLIC, Stamp};
+use self::additions::{Additions, DiagnosticsAdditions};
+use super::{
+    manifest::RateLimit,
+    measured::measured_at,
+    reply::{self, PUBLIC, Stamp},
+};
 use crate::{
-    catalog::Catalog,
     clock::Timestamp,
     js::{JsNumber, round_to},
-    state::Shared,
+    state::{self, Shared},
 };
 
 const STALE_AFTER_HOURS: f64 = 24.0;
 
 pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
     let stamp = Stamp::new(&state);
-    let now = Timestamp::now();
+    let documented = state.settings.release.is_documented();
+    let now = state.control.clock().now();
     let compute_ms = stamp.compute_ms();
     let body = StatusBody {
         ok: true,
         service: "amply",
         version: state.settings.release.version(),
         // [our] always seen on a quarter of an hour.
-        last_benchmark_at: now.quarter_hour().to_seconds_text(),
+        last_benchmark_at: now.whole_minutes(15).to_seconds_text(),
         data_mode: if state.catalog.is_live() { "catalog" } else { "seeded" },
         catalog_freshness: state.catalog.freshness(),
         auth_mode: if state.settings.require_api_key { "api_key" } else { "none" },
-        rate_limit: RateLimit { enabled: false, requests_per_minute_per_ip: None },
+        rate_limit: RateLimit::of(&state.settings),
         openapi_url: "/api/v1/openapi",
         request_id: &stamp.request_id,
         compute_ms,
-        diagnostics: Diagnostics::of(&state.catalog, state.settings.require_api_key, now),
+        diagnostics: Diagnostics::of(&state, now),
+        additions: documented.then(Additions::new),
     };
     stamp.on(compute_ms, reply::json(StatusCode::OK, PUBLIC, &body))
 }
@@ -52,12 +60,8 @@ struct StatusBody<'a> {
     request_id: &'a str,
     compute_ms: u64,
     diagnostics: Diagnostics<'a>,
-}
-
-#[derive(Serialize)]
-struct RateLimit {
-    enabled: bool,
-    requests_per_minute_per_ip: Option<u32>,
+    #[serde(flatten)]
+    additions: Option<Additions>,
 }
 
 #[derive(Serialize)]
@@ -75,12 +79,15 @@ struct Diagnostics<'a> {
     route_auth_production_strict: bool,
     allow_anonymous_route_env: bool,
     amply_catalog_cache_ms: u32,
+    #[serde(flatten)]
+    additions: Option<DiagnosticsAdditions>,
 }
 
 impl<'a> Diagnostics<'a> {
-    fn of(catalog: &'a Catalog, require_api_key: bool, now: Timestamp) -> Self {
+    fn of(state: &'a state::State, now: Timestamp) -> Self {
+        let (catalog, settings) = (&state.catalog, &state.settings);
         let has_backend = catalog.has_backend();
-        let age_hours = age_hours(catalog.freshness(), now);
+        let age_hours = age_hours(measured_at(catalog), now);
         Diagnostics {
             has_supabase_url: has_backend,
             has_service_role_key: has_backend,
@@ -98,18 +105,17 @@ impl<'a> Diagnostics<'a> {
             catalog_metrics_stale_after_hours: JsNumber(STALE_AFTER_HOURS),
             // The sandbox knows its user key with or without a database behind the catalog.
             user_api_keys_store_ready: true,
-            route_auth_production_strict: require_api_key,
+            route_auth_production_strict: settings.require_api_key,
             allow_anonymous_route_env: false,
             amply_catalog_cache_ms: 20_000,
+            additions: settings.release.is_documented().then(|| DiagnosticsAdditions::of(state, now)),
         }
     }
 }
 
 /// Hours since the metrics were taken, one decimal; `None` when the catalog does not say.
-fn age_hours(freshness: &RawValue, now: Timestamp) -> Option<f64> {
-    let freshness: serde_json::Value = serde_json::from_str(freshness.get()).ok()?;
-    let taken_at = Timestamp::parse(freshness.get("metrics_as_of").unwrap_or(&freshness).as_str()?)?;
-    let hours = now.0.saturating_sub(taken_at.0) as f64 / 3_600_000.0;
+fn age_hours(taken_at: Option<Timestamp>, now: Timestamp) -> Option<f64> {
+    let hours = now.0.saturating_sub(taken_at?.0) as f64 / 3_600_000.0;
     // [our] metrics from the future are fresh.
     Some(round_to(hours, 10.0).max(0.0))
 }
@@ -117,10 +123,13 @@ fn age_hours(freshness: &RawValue, now: Timestamp) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Catalog;
 
     fn age(freshness: &str, now: &str) -> Option<f64> {
-        let freshness = RawValue::from_string(freshness.to_owned()).unwrap();
-        age_hours(&freshness, Timestamp::parse(now).unwrap())
+        let catalog = format!(
+            r#"{{"providers":[{{"id":"a","p99_latency_ms":1,"cost_per_1m_dims_usd":1,"success_rate_last_24h":1,"success_rate_last_7d":1,"win_rate":1}}],"catalog_freshness":{freshness}}}"#
+        );
+        age_hours(measured_at(&Catalog::from_json(&catalog).unwrap()), Timestamp::parse(now).unwrap())
     }
 
     #[test]

@@ -1,5 +1,9 @@
 use super::*;
 
+fn route_input(body: &[u8]) -> Result<RouteInput, Refusal> {
+    super::route_input(body, Release::V3_1_13)
+}
+
 fn with(field: &str) -> Result<RouteInput, Refusal> {
     route_input(format!(r#"{{"task":"x",{field}}}"#).as_bytes())
 }
@@ -162,4 +166,36 @@ fn a_referral_tag_is_turned_to_text_and_trimmed() {
         assert_eq!(with(&format!(r#""referral_tag":{value}"#)), Err(Refusal::Detail(REFERRAL)), "{value}");
     }
     assert_eq!(with(&format!(r#""referral_tag":"{}""#, "a".repeat(65))), Err(Refusal::Detail(REFERRAL)));
+}
+
+#[test]
+fn hard_limits_are_coerced_as_the_other_numbers_and_come_after_them() {
+    for (value, limit) in [("0", 0.0), (r#""""#, 0.0), ("true", 1.0), (r#"["2.5"]"#, 2.5), ("1e999", f64::INFINITY)] {
+        let input = with(&format!(r#""budget_usd_per_1m_ops":{value}"#)).unwrap();
+        assert_eq!(input.limits, Limits { budget_usd_per_1m_ops: Some(limit), slo_p99_ms: None }, "{value}");
+    }
+    for value in ["-1", r#""much""#, "{}", "[1,2]"] {
+        assert_eq!(with(&format!(r#""budget_usd_per_1m_ops":{value}"#)), Err(Refusal::Detail(PER_1M_OPS)), "{value}");
+    }
+    assert_eq!(with(r#""slo_p99_ms":"5e1""#).unwrap().limits.slo_p99_ms, Some(50.0));
+    for value in ["0", "-1", r#""""#, "false", r#""50ms""#, "[]"] {
+        assert_eq!(with(&format!(r#""slo_p99_ms":{value}"#)), Err(Refusal::Detail(SLO)), "{value}");
+    }
+    assert_eq!(with(r#""slo_p99_ms":0,"budget_usd_per_1m_ops":-1"#), Err(Refusal::Detail(PER_1M_OPS)));
+    assert_eq!(with(r#""slo_p99_ms":0,"referral_tag":"!""#), Err(Refusal::Detail(REFERRAL)));
+    assert!(with(r#""slo_p99_ms":null,"budget_usd_per_1m_ops":null"#).unwrap().limits.is_empty());
+}
+
+#[test]
+fn only_true_switches_the_sandbox_mode_on() {
+    assert!(with(r#""sandbox_mode":true"#).unwrap().sandbox_mode);
+    for value in ["false", "null", "1", r#""true""#, "{}"] {
+        assert!(!with(&format!(r#""sandbox_mode":{value}"#)).unwrap().sandbox_mode, "{value}");
+    }
+}
+
+#[test]
+fn release_3_1_12_does_not_know_the_fields_that_came_later() {
+    let body = br#"{"task":"x","slo_p99_ms":-1,"budget_usd_per_1m_ops":{},"sandbox_mode":true}"#;
+    assert_eq!(super::route_input(body, Release::V3_1_12), Ok(RouteInput::of_task("x")));
 }

@@ -1,0 +1,62 @@
+//! What a server announces of itself, on `/status`, `/agent` and in the answers of routes alike.
+
+use serde::Serialize;
+
+use super::BASE;
+use crate::settings::Settings;
+
+#[derive(Serialize)]
+pub(super) struct RateLimit {
+    enabled: bool,
+    requests_per_minute_per_ip: Option<u32>,
+}
+
+impl RateLimit {
+    pub(super) fn of(settings: &Settings) -> Self {
+        RateLimit {
+            enabled: settings.rate_limit.is_some(),
+            requests_per_minute_per_ip: settings.rate_limit,
+        }
+    }
+}
+
+/// [our] the version: the documentation says only that a signup must name it.
+pub(super) const TOS_VERSION: &str = "2026-11-01";
+
+#[derive(Serialize)]
+pub(super) struct AgentSignup {
+    enabled: bool,
+    requires_shared_secret: bool,
+    tos_version: &'static str,
+    max_signups_per_hour_per_ip: u32,
+    path: String,
+}
+
+impl AgentSignup {
+    pub(super) fn of(settings: &Settings) -> Self {
+        AgentSignup {
+            enabled: settings.agent_signup,
+            requires_shared_secret: settings.agent_signup_secret.is_some(),
+            tos_version: TOS_VERSION,
+            // [our] the number.
+            max_signups_per_hour_per_ip: 5,
+            path: format!("{BASE}/signup/agent"),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct X402 {
+    enabled: bool,
+    spec: &'static str,
+}
+
+impl X402 {
+    pub(super) fn of(settings: &Settings) -> Self {
+        X402 { enabled: settings.x402, spec: "amply.x402/1" }
+    }
+}
+
+/// Headers of a route's answer that tell of its principal.
+pub(super) const PRINCIPAL_HEADERS: [&str; 4] =
+    ["X-Amply-Principal-Bound", "X-Amply-Auth-Source", "X-Amply-Metering", "X-Amply-Economics"];

@@ -1,0 +1,7 @@
+//! What release 3.1.13 adds, and the switches of a sandbox: by topic.
+
+mod call;
+#[path = "../common/mod.rs"]
+mod common;
+mod route;
+mod switches;
