@@ -1,8 +1,10 @@
 //! What the sandbox serves, and where. One file per endpoint; `reply` has what their answers share.
 
+mod agent;
 mod exchange;
 mod fallback;
 mod gate;
+mod health;
 mod manifest;
 mod measured;
 mod openapi;
@@ -25,12 +27,17 @@ pub(crate) const BASE: &str = "/api/v1";
 pub(crate) fn app(state: Shared) -> Router {
     let public = |method: MethodRouter<Shared>| method.options(|| async { reply::options(reply::PUBLIC) });
     let keyed = |method: MethodRouter<Shared>| method.options(|| async { reply::options(reply::KEYED) });
-    let endpoints = Router::new()
+    let recorded = Router::new()
         .route("/openapi", public(get(openapi::get)))
         .route("/platform-metrics", public(get(platform_metrics::get)))
         .route("/providers", public(get(providers::get)))
         .route("/route", keyed(post(route::post)))
         .route("/status", public(get(status::get)));
+    let endpoints = if state.settings.release.is_documented() {
+        recorded.route("/agent", public(get(agent::get))).route("/health", keyed(get(health::get)))
+    } else {
+        recorded
+    };
     let served = Router::new()
         .nest(BASE, endpoints)
         .fallback(fallback::no_such_path)

@@ -20,6 +20,13 @@ pub(crate) struct Settings {
     pub(crate) x402: bool,
 }
 
+impl Settings {
+    /// As `/status` and `/agent` have it.
+    pub(crate) fn auth_mode(&self) -> &'static str {
+        if self.require_api_key { "api_key" } else { "none" }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {

@@ -33,7 +33,7 @@ pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
         last_benchmark_at: now.whole_minutes(15).to_seconds_text(),
         data_mode: if state.catalog.is_live() { "catalog" } else { "seeded" },
         catalog_freshness: state.catalog.freshness(),
-        auth_mode: if state.settings.require_api_key { "api_key" } else { "none" },
+        auth_mode: state.settings.auth_mode(),
         rate_limit: RateLimit::of(&state.settings),
         openapi_url: "/api/v1/openapi",
         request_id: &stamp.request_id,

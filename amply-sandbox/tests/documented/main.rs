@@ -3,5 +3,6 @@
 mod call;
 #[path = "../common/mod.rs"]
 mod common;
+mod discovery;
 mod route;
 mod switches;

@@ -1,0 +1,183 @@
+//! `GET /agent`: the manifest by which a machine finds its way from nothing to a route and its outcome.
+
+use axum::{body::Body, extract::State, http::Response, http::StatusCode};
+use serde::Serialize;
+
+use super::{
+    BASE,
+    manifest::{AgentSignup, PRINCIPAL_HEADERS, RateLimit, TOS_VERSION, X402},
+    reply::{self, PUBLIC, Stamp},
+};
+use crate::{settings::Settings, state::Shared};
+
+pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
+    let stamp = Stamp::new(&state);
+    let settings = &state.settings;
+    let body = Manifest {
+        ok: true,
+        tos_version_for_signup: TOS_VERSION,
+        autonomous_credential_path: format!("{BASE}/signup/agent"),
+        workflow: Workflow {
+            schema: "amply.agent_workflow_manifest/1",
+            version: settings.release.version(),
+            auth_mode: settings.auth_mode(),
+            credential_before_catalog: true,
+            bootstrap_sequence: STEPS.map(|step| step.id),
+            principal_binding_policy: PrincipalBindingPolicy {
+                summary: "A user key (amply_sk_…) binds a route to its principal; a server key authenticates and binds nobody.",
+                check_response_field: "integration.principal_attached",
+                check_response_headers: PRINCIPAL_HEADERS,
+                recommended_machine_flow: FLOW.map(FlowBody::of),
+            },
+            route_rate_limit: RateLimit::of(settings),
+            agent_signup: AgentSignup::of(settings),
+            x402: X402::of(settings),
+            steps: STEPS.map(|step| StepBody::of(&step, settings)),
+        },
+        commercial: Commercial {
+            pricing_url: "https://www.useamply.com/pricing",
+            provider_catalog_intent: CatalogIntent {
+                summary: "Providers who want to be listed write to this address",
+                email: "providers@example.com",
+            },
+            stripe_listing_url: None,
+        },
+    };
+    stamp.on(stamp.compute_ms(), reply::json(StatusCode::OK, PUBLIC, &body))
+}
+
+// The order of these fields is the order of the documentation. [our] all texts.
+
+#[derive(Serialize)]
+struct Manifest {
+    ok: bool,
+    tos_version_for_signup: &'static str,
+    autonomous_credential_path: String,
+    workflow: Workflow,
+    commercial: Commercial,
+}
+
+#[derive(Serialize)]
+struct Workflow {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    version: &'static str,
+    auth_mode: &'static str,
+    credential_before_catalog: bool,
+    bootstrap_sequence: [&'static str; 8],
+    principal_binding_policy: PrincipalBindingPolicy,
+    route_rate_limit: RateLimit,
+    agent_signup: AgentSignup,
+    x402: X402,
+    steps: [StepBody; 8],
+}
+
+#[derive(Serialize)]
+struct PrincipalBindingPolicy {
+    summary: &'static str,
+    check_response_field: &'static str,
+    check_response_headers: [&'static str; 4],
+    recommended_machine_flow: [FlowBody; 3],
+}
+
+#[derive(Serialize)]
+struct FlowBody {
+    step: u32,
+    method: &'static str,
+    path: String,
+    goal: &'static str,
+}
+
+impl FlowBody {
+    fn of((step, method, path, goal): (u32, &'static str, &str, &'static str)) -> Self {
+        FlowBody { step, method, path: format!("{BASE}{path}"), goal }
+    }
+}
+
+const FLOW: [(u32, &str, &str, &str); 3] = [
+    (1, "POST", "/signup/agent", "get a user key of one's own"),
+    (2, "POST", "/route", "route with it and check that a principal is attached"),
+    (3, "POST", "/outcome", "report how it went"),
+];
+
+#[derive(Serialize)]
+struct StepBody {
+    id: &'static str,
+    method: &'static str,
+    path: String,
+    purpose: &'static str,
+    auth: &'static str,
+}
+
+struct Step {
+    id: &'static str,
+    method: &'static str,
+    path: &'static str,
+    purpose: &'static str,
+    needs: Needs,
+}
+
+#[derive(Clone, Copy)]
+enum Needs {
+    Nothing,
+    Key,
+    /// A key, where the server requires one.
+    KeyIfRequired,
+    SignupSecretIfSet,
+}
+
+impl StepBody {
+    fn of(step: &Step, settings: &Settings) -> Self {
+        let auth = match step.needs {
+            Needs::Nothing => "none",
+            Needs::Key => "bearer",
+            Needs::KeyIfRequired if settings.require_api_key => "bearer",
+            Needs::KeyIfRequired => "optional_bearer",
+            Needs::SignupSecretIfSet if settings.agent_signup_secret.is_some() => "shared_secret",
+            Needs::SignupSecretIfSet => "none",
+        };
+        StepBody {
+            id: step.id,
+            method: step.method,
+            path: format!("{BASE}{}", step.path),
+            purpose: step.purpose,
+            auth,
+        }
+    }
+}
+
+const fn step(
+    id: &'static str,
+    method: &'static str,
+    path: &'static str,
+    purpose: &'static str,
+    needs: Needs,
+) -> Step {
+    Step { id, method, path, purpose, needs }
+}
+
+const STEPS: [Step; 8] = [
+    step("discover", "GET", "/agent", "read this manifest", Needs::Nothing),
+    step("health", "GET", "/status", "see that the server is up and how its catalog is", Needs::Nothing),
+    step("schema", "GET", "/openapi", "read what requests and answers look like", Needs::Nothing),
+    step("credential", "POST", "/signup/agent", "get a key", Needs::SignupSecretIfSet),
+    step("catalog", "GET", "/providers", "see the providers", Needs::Nothing),
+    step("route", "POST", "/route", "ask which provider should run a task", Needs::KeyIfRequired),
+    step("outcome", "POST", "/outcome", "report how it went", Needs::Key),
+    step("audit", "GET", "/route/audit", "fetch the proof of a route", Needs::Key),
+];
+
+#[derive(Serialize)]
+struct Commercial {
+    pricing_url: &'static str,
+    provider_catalog_intent: CatalogIntent,
+    /// Optional.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stripe_listing_url: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct CatalogIntent {
+    summary: &'static str,
+    email: &'static str,
+}
