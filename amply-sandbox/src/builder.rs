@@ -1,6 +1,6 @@
 //! From settings to a running sandbox.
 
-use std::{net::{Ipv4Addr, SocketAddr}, sync::Arc, time::SystemTime};
+use std::{net::Ipv4Addr, sync::Arc, time::SystemTime};
 
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -17,6 +17,7 @@ use crate::{
     sandbox::{Sandbox, StartError},
     settings::{Secret, Settings},
     state::{Decisions, State},
+    wire::{Peer, Wires},
 };
 
 /// Settings of a sandbox before it starts. From [`Sandbox::builder`].
@@ -171,7 +172,7 @@ impl SandboxBuilder {
                 let _ = stopped.await;
             };
             // Never fails: errors of single connections stay with them.
-            let _ = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(until).await;
+            let _ = axum::serve(Wires(listener), app.into_make_service_with_connect_info::<Peer>()).with_graceful_shutdown(until).await;
         });
         Ok(Sandbox {
             url: format!("{origin}{}", endpoint::BASE),

@@ -1,4 +1,5 @@
-//! What no client of the API can ask of a sandbox or do to it: see the calls, move the clock, set what probes find.
+//! What no client of the API can ask of a sandbox or do to it: see the calls, make some of them fail, move the clock, set
+//! what probes find.
 
 pub(crate) mod log;
 
@@ -8,6 +9,7 @@ use log::{Call, Log};
 
 use crate::{
     clock::Clock,
+    fault::{Fault, Faults},
     probe::{ProviderState, Probes},
 };
 
@@ -18,13 +20,15 @@ pub struct Control(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
+    faults: Faults,
     log: Log,
     probes: Probes,
 }
 
 impl Control {
     pub(crate) fn new(clock: Clock) -> Self {
-        Control(Arc::new(Shared { clock, log: Log::default(), probes: Probes::default() }))
+        let (faults, log, probes) = (Faults::default(), Log::default(), Probes::default());
+        Control(Arc::new(Shared { clock, faults, log, probes }))
     }
 
     /// The calls seen so far, in the order of their arrival, those included that were refused or met no endpoint.
@@ -37,6 +41,31 @@ impl Control {
     /// Forgets the calls seen so far. Ids and counts of the server go on.
     pub fn clear(&self) {
         self.0.log.clear();
+    }
+
+    /// Makes calls fail from now on. Of several faults for one call the one that was added first happens; all of them count it.
+    ///
+    /// ```
+    /// use amply_sandbox::{Fault, Sandbox};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sandbox = Sandbox::builder().start().await?;
+    /// let control = sandbox.control();
+    /// control.fault(Fault::on("/route").first(2).status(503).header("Retry-After", "1"));
+    /// control.fault(Fault::on("/route").nth(3).after_effect().reset_before_headers());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Over HTTP the same is `POST /__sandbox/faults` with the admin secret as Bearer and, say,
+    /// `{"path": "/route", "calls": {"first": 2}, "kind": {"status": {"status": 503, "headers": {"Retry-After": "1"}}}}`.
+    pub fn fault(&self, fault: Fault) {
+        self.0.faults.add(fault);
+    }
+
+    /// Nothing fails from now on.
+    pub fn clear_faults(&self) {
+        self.0.faults.clear();
     }
 
     /// Moves the sandbox's clock ahead: rate limits and quotas end earlier, catalogs and probes age. No call waits for it.
@@ -54,6 +83,10 @@ impl Control {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.0.faults
     }
 
     pub(crate) fn log(&self) -> &Log {

@@ -1,8 +1,10 @@
 //! What the sandbox serves, and where. One file per endpoint; `reply` has what their answers share.
 
+mod admin;
 mod agent;
 mod exchange;
 mod fallback;
+mod fault;
 mod gate;
 mod health;
 mod manifest;
@@ -44,5 +46,8 @@ pub(crate) fn app(state: Shared) -> Router {
         .method_not_allowed_fallback(fallback::wrong_method)
         .with_state(state.clone());
     // A router around the router: within one, a 405 gets its `Allow` only after the last layer has seen it.
-    Router::new().fallback_service(served).layer(middleware::from_fn_with_state(state, exchange::observe))
+    let observed = Router::new()
+        .fallback_service(served)
+        .layer(middleware::from_fn_with_state(Shared::clone(&state), exchange::observe));
+    Router::new().nest(admin::BASE, admin::router(state)).fallback_service(observed)
 }

@@ -10,6 +10,7 @@ use axum::{
     response::Response,
 };
 
+use super::fault;
 use crate::{control::log::Call, state::Shared};
 
 /// [our] the server's own limit is not known.
@@ -39,14 +40,19 @@ pub(super) async fn observe(State(state): State<Shared>, mut request: Request, n
     });
     request.extensions_mut().insert(body);
 
-    let mut response = next.run(request).await;
+    let (mut response, is_answered) = match state.control.faults().of_call(request.uri().path()) {
+        Some(fault) => fault::carry_out(&fault, &state, request, next).await,
+        None => (next.run(request).await, true),
+    };
     let status = response.status();
     // The router adds it; the server does not send it.
     response.headers_mut().remove(header::ALLOW);
     if !matches!(status, StatusCode::NOT_FOUND | StatusCode::PERMANENT_REDIRECT) {
         response.headers_mut().insert(header::VARY, VARY);
     }
-    state.control.log().answered(number, status.as_u16());
+    if is_answered {
+        state.control.log().answered(number, status.as_u16());
+    }
     response
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn wrong_method() -> Response<Body> {
     reply::empty(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-fn page() -> Response<Body> {
+pub(super) fn page() -> Response<Body> {
     let mut response = Response::new(Body::from(PAGE));
     *response.status_mut() = StatusCode::NOT_FOUND;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

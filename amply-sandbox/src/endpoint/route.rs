@@ -3,8 +3,6 @@
 mod additions;
 mod body;
 
-use std::net::SocketAddr;
-
 use axum::{
     Extension,
     body::{Body, Bytes},
@@ -25,17 +23,18 @@ use crate::{
     scoring,
     state::{self, Shared},
     validate::{self, Limits, Refusal},
+    wire::Peer,
 };
 
 pub(super) async fn post(
     State(state): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
     Extension(body): Extension<ReceivedBody>,
 ) -> Response<Body> {
     let stamp = Stamp::new(&state);
     // Before the body is looked at: a caller without a key learns nothing about its mistakes.
-    let caller = match gate::enter(&state, &headers, peer) {
+    let caller = match gate::enter(&state, &headers, peer.address) {
         Ok(caller) => caller,
         Err(problem) => return problem.reply(&stamp, KEYED),
     };

@@ -3,6 +3,8 @@
 mod call;
 #[path = "../common/mod.rs"]
 mod common;
+mod control;
 mod discovery;
+mod faults;
 mod route;
 mod switches;

@@ -1,5 +1,7 @@
 //! Errors as JSON: what 3.1.12 was seen to send, and the code that 3.1.13 adds.
 
+use std::borrow::Cow;
+
 use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
@@ -13,7 +15,7 @@ use super::{Access, Stamp, json};
 pub(in crate::endpoint) struct Problem {
     status: StatusCode,
     detail: String,
-    code: Option<&'static str>,
+    code: Option<Cow<'static, str>>,
     retry_after_sec: Option<u64>,
 }
 
@@ -23,8 +25,8 @@ impl Problem {
     }
 
     /// For machines. Sent since 3.1.13, and only where the documentation has a word.
-    pub(in crate::endpoint) fn code(mut self, code: &'static str) -> Self {
-        self.code = Some(code);
+    pub(in crate::endpoint) fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = Some(code.into());
         self
     }
 
@@ -38,7 +40,7 @@ impl Problem {
             detail: &self.detail,
             retry_after_sec: self.retry_after_sec,
             request_id: &stamp.request_id,
-            error: self.code.filter(|_| stamp.release.is_documented()),
+            error: self.code.as_deref().filter(|_| stamp.release.is_documented()),
         };
         let mut response = json(self.status, access, &body);
         if let Some(seconds) = self.retry_after_sec {
@@ -56,5 +58,5 @@ struct ErrorBody<'a> {
     retry_after_sec: Option<u64>,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'static str>,
+    error: Option<&'a str>,
 }
