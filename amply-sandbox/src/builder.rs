@@ -172,7 +172,9 @@ impl SandboxBuilder {
                 let _ = stopped.await;
             };
             // Never fails: errors of single connections stay with them.
-            let _ = axum::serve(Wires(listener), app.into_make_service_with_connect_info::<Peer>()).with_graceful_shutdown(until).await;
+            let _ = axum::serve(Wires(listener), app.into_make_service_with_connect_info::<Peer>())
+                .with_graceful_shutdown(until)
+                .await;
         });
         Ok(Sandbox {
             url: format!("{origin}{}", endpoint::BASE),

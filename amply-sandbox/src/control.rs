@@ -10,7 +10,7 @@ use log::{Call, Log};
 use crate::{
     clock::Clock,
     fault::{Fault, Faults},
-    probe::{ProviderState, Probes},
+    probe::{Probes, ProviderState},
 };
 
 /// A handle to a running sandbox. Cheap to clone; goes on working after the sandbox has stopped.

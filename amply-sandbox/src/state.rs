@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::{catalog::Catalog, control::Control, ids::Ids, keys::Keys, limits::Windows, metering::Metering, settings::Settings};
+use crate::{
+    catalog::Catalog, control::Control, ids::Ids, keys::Keys, limits::Windows, metering::Metering,
+    settings::Settings,
+};
 
 /// Handed to every endpoint; a clone is the same sandbox.
 pub(crate) type Shared = Arc<State>;

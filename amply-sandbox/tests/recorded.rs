@@ -66,11 +66,7 @@ const NOT_COMPARED_IN: [(&str, &[&str], &str); 13] = [
         &["/telemetry_ready", "/error_code"],
         "that server's database was down",
     ),
-    (
-        "",
-        &["/diagnostics/user_api_keys_store_ready"],
-        "the sandbox knows its user key without a database",
-    ),
+    ("", &["/diagnostics/user_api_keys_store_ready"], "the sandbox knows its user key without a database"),
     (
         "",
         &["/diagnostics/allow_anonymous_route_env"],
@@ -186,9 +182,10 @@ async fn sandbox_for(name: &str, recording: &Recording) -> Result<Sandbox, Failu
 /// `Mon, 23 Nov 2026 17:57:44 GMT`. All were recorded on that day.
 fn recorded_at(date: &str) -> Result<SystemTime, Failure> {
     let time = date.strip_prefix("Mon, 23 Nov 2026 ").and_then(|rest| rest.strip_suffix(" GMT"));
-    let seconds = time.ok_or("another day")?.split(':').try_fold(0, |sum: u64, part| {
-        part.parse::<u64>().map(|part| sum * 60 + part)
-    })?;
+    let seconds = time
+        .ok_or("another day")?
+        .split(':')
+        .try_fold(0, |sum: u64, part| part.parse::<u64>().map(|part| sum * 60 + part))?;
     Ok(UNIX_EPOCH + Duration::from_secs(1_795_392_000 + seconds))
 }
 

@@ -40,7 +40,6 @@ pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
                 summary: "Providers who want to be listed write to this address",
                 email: "providers@example.com",
             },
-            stripe_listing_url: None,
         },
     };
     stamp.on(stamp.compute_ms(), reply::json(StatusCode::OK, PUBLIC, &body))
@@ -171,9 +170,6 @@ const STEPS: [Step; 8] = [
 struct Commercial {
     pricing_url: &'static str,
     provider_catalog_intent: CatalogIntent,
-    /// Optional.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stripe_listing_url: Option<&'static str>,
 }
 
 #[derive(Serialize)]

@@ -119,8 +119,9 @@ async fn script(kind: Kind, method: &Method, response: Response<Body>) -> Script
 }
 
 fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
-    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default())
-        .into_bytes();
+    let mut head =
+        format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default())
+            .into_bytes();
     for (name, value) in headers {
         head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }

@@ -37,7 +37,8 @@ pub(super) fn spend(state: &State, caller: &Caller, sandbox_mode: bool) -> Resul
         return Ok(());
     }
     if state.settings.require_principal && !caller.is_bound() && !sandbox_mode {
-        let detail = "This server routes only for a principal; use a user key (amply_sk_…) instead of a server key";
+        let detail =
+            "This server routes only for a principal; use a user key (amply_sk_…) instead of a server key";
         return Err(Problem::new(StatusCode::FORBIDDEN, detail).code("principal_required"));
     }
     // [our] a quota counts what was answered, and there is none where there is no principal to count it for.

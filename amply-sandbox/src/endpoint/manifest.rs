@@ -13,10 +13,7 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     pub(super) fn of(settings: &Settings) -> Self {
-        RateLimit {
-            enabled: settings.rate_limit.is_some(),
-            requests_per_minute_per_ip: settings.rate_limit,
-        }
+        RateLimit { enabled: settings.rate_limit.is_some(), requests_per_minute_per_ip: settings.rate_limit }
     }
 }
 

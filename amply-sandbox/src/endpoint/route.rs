@@ -75,8 +75,7 @@ fn answer(
         Refusal::Detail(detail) => Failure::Problem(Problem::new(StatusCode::BAD_REQUEST, detail)),
         Refusal::Null => Failure::Empty,
     })?;
-    let answer =
-        scoring::recommend(&state.catalog, &input).ok_or_else(|| nobody_within(&input.limits))?;
+    let answer = scoring::recommend(&state.catalog, &input).ok_or_else(|| nobody_within(&input.limits))?;
     // Last of all that may refuse: whoever gets no route has spent none.
     gate::spend(state, caller, input.sandbox_mode)?;
 
@@ -97,7 +96,8 @@ fn answer(
 /// formed and asks for what there is not. Nothing is counted.
 fn nobody_within(limits: &Limits) -> Problem {
     use crate::js::to_text;
-    let budget = limits.budget_usd_per_1m_ops.map(|limit| format!("budget_usd_per_1m_ops {}", to_text(limit)));
+    let budget =
+        limits.budget_usd_per_1m_ops.map(|limit| format!("budget_usd_per_1m_ops {}", to_text(limit)));
     let slo = limits.slo_p99_ms.map(|limit| format!("slo_p99_ms {}", to_text(limit)));
     let limits: Vec<String> = [budget, slo].into_iter().flatten().collect();
     let detail = format!("No provider is within {}", limits.join(" and "));

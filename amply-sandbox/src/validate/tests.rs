@@ -170,12 +170,18 @@ fn a_referral_tag_is_turned_to_text_and_trimmed() {
 
 #[test]
 fn hard_limits_are_coerced_as_the_other_numbers_and_come_after_them() {
-    for (value, limit) in [("0", 0.0), (r#""""#, 0.0), ("true", 1.0), (r#"["2.5"]"#, 2.5), ("1e999", f64::INFINITY)] {
+    for (value, limit) in
+        [("0", 0.0), (r#""""#, 0.0), ("true", 1.0), (r#"["2.5"]"#, 2.5), ("1e999", f64::INFINITY)]
+    {
         let input = with(&format!(r#""budget_usd_per_1m_ops":{value}"#)).unwrap();
         assert_eq!(input.limits, Limits { budget_usd_per_1m_ops: Some(limit), slo_p99_ms: None }, "{value}");
     }
     for value in ["-1", r#""much""#, "{}", "[1,2]"] {
-        assert_eq!(with(&format!(r#""budget_usd_per_1m_ops":{value}"#)), Err(Refusal::Detail(PER_1M_OPS)), "{value}");
+        assert_eq!(
+            with(&format!(r#""budget_usd_per_1m_ops":{value}"#)),
+            Err(Refusal::Detail(PER_1M_OPS)),
+            "{value}"
+        );
     }
     assert_eq!(with(r#""slo_p99_ms":"5e1""#).unwrap().limits.slo_p99_ms, Some(50.0));
     for value in ["0", "-1", r#""""#, "false", r#""50ms""#, "[]"] {

@@ -30,8 +30,7 @@ pub(crate) async fn request(
     body: Option<&Value>,
 ) -> Result<(Answer, Value), Failure> {
     let bearer = key.map(|key| format!("Bearer {key}"));
-    let headers: Vec<(&str, &str)> =
-        bearer.iter().map(|bearer| ("Authorization", bearer.as_str())).collect();
+    let headers: Vec<(&str, &str)> = bearer.iter().map(|bearer| ("Authorization", bearer.as_str())).collect();
     let body = body.map(Value::to_string);
     let answer = send(sandbox.url(), method, path, &headers, body.as_deref().map(str::as_bytes)).await?;
     let json = match answer.body.as_str() {

@@ -14,9 +14,13 @@ const CALLS: &str = "/__sandbox/calls";
 #[tokio::test]
 async fn the_control_needs_the_admin_secret() -> Result<(), Failure> {
     let sandbox = Sandbox::builder().start().await?;
-    for (method, path) in
-        [("GET", CALLS), ("DELETE", CALLS), ("POST", FAULTS), ("DELETE", FAULTS), ("POST", "/__sandbox/clock")]
-    {
+    for (method, path) in [
+        ("GET", CALLS),
+        ("DELETE", CALLS),
+        ("POST", FAULTS),
+        ("DELETE", FAULTS),
+        ("POST", "/__sandbox/clock"),
+    ] {
         for key in [None, Some(sandbox.user_key()), Some(sandbox.server_key())] {
             let body = json!({"kind": "reset_before_headers"});
             let (answer, error) = request(&sandbox, method, path, key, Some(&body)).await?;

@@ -13,7 +13,8 @@ use tokio::{
 use crate::call::{get, principal_headers, route};
 use crate::common::Failure;
 
-const REQUEST: &[u8] = b"POST /api/v1/route HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{\"task\":\"x\"}";
+const REQUEST: &[u8] =
+    b"POST /api/v1/route HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{\"task\":\"x\"}";
 
 fn task() -> Value {
     json!({"task": "x"})
@@ -47,11 +48,16 @@ fn declared_length(head: &str) -> Result<usize, Failure> {
 #[tokio::test]
 async fn the_first_calls_are_refused_and_the_next_is_served() -> Result<(), Failure> {
     let sandbox = Sandbox::builder().start().await?;
-    sandbox.control().fault(Fault::on("/route").first(2).status(503).header("Retry-After", "7").code("overloaded"));
+    sandbox
+        .control()
+        .fault(Fault::on("/route").first(2).status(503).header("Retry-After", "7").code("overloaded"));
     for _ in 0..2 {
         let (answer, error) = route(&sandbox, None, &task()).await?;
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("7")));
-        assert_eq!((&error["detail"], &error["error"]), (&json!("Service Unavailable"), &json!("overloaded")));
+        assert_eq!(
+            (&error["detail"], &error["error"]),
+            (&json!("Service Unavailable"), &json!("overloaded"))
+        );
         assert_eq!(error["request_id"].as_str(), answer.header("x-amply-request-id"));
         assert_eq!(get(&sandbox, "/api/v1/status").await?.0.status, 200);
     }
@@ -122,7 +128,10 @@ async fn a_reset_after_headers_shows_the_status_and_no_body() -> Result<(), Fail
     for (status, routes) in [("200 OK", 1), ("503 Service Unavailable", 1)] {
         let (received, end) = raw(&mut connect(&sandbox).await?).await?;
         assert!(received.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{received}");
-        assert!(received.ends_with("\r\n\r\n") && received.contains("\r\nx-amply-request-id: "), "{received}");
+        assert!(
+            received.ends_with("\r\n\r\n") && received.contains("\r\nx-amply-request-id: "),
+            "{received}"
+        );
         assert_eq!(end, Some(ErrorKind::ConnectionReset));
         assert_eq!(counted(&sandbox).await?.0, routes);
     }

@@ -6,5 +6,7 @@ mod common;
 mod control;
 mod discovery;
 mod faults;
+mod openapi;
 mod route;
+mod schema;
 mod switches;

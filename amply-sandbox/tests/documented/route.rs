@@ -106,12 +106,16 @@ async fn rankings_are_ordered_by_score_and_say_where_their_figures_come_from() -
     assert_eq!(body["recommended"], rankings[0]["provider_id"]);
     for (ranking, rank) in rankings.as_array().ok_or("no rankings")?.iter().zip(1..) {
         assert_eq!(ranking["rank"], rank);
-        let metrics = &body["raw_metrics"]["all_providers"][ranking["provider_id"].as_str().ok_or("no id")?];
+        let metrics =
+            &body["raw_metrics"]["all_providers"][ranking["provider_id"].as_str().ok_or("no id")?];
         assert_eq!(ranking["score"], metrics["composite_score"]);
-        for figure in ["components", "p99_latency_ms", "cost_per_1m_dims_usd", "success_rate_last_7d", "win_rate"] {
+        for figure in
+            ["components", "p99_latency_ms", "cost_per_1m_dims_usd", "success_rate_last_7d", "win_rate"]
+        {
             assert_eq!(ranking[figure], metrics[figure], "{figure}");
         }
-        let sources = if ranking["provider_id"] == "chroma" { json!(["catalog"]) } else { json!(["catalog", "probe"]) };
+        let sources =
+            if ranking["provider_id"] == "chroma" { json!(["catalog"]) } else { json!(["catalog", "probe"]) };
         assert_eq!(ranking["confidence_sources"], sources);
     }
     let hint = &body["agent_hints"]["report_outcome"];

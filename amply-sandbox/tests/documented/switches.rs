@@ -19,8 +19,10 @@ fn task() -> Value {
 
 #[tokio::test]
 async fn every_operator_key_is_let_in_and_binds_nobody() -> Result<(), Failure> {
-    let sandbox =
-        Sandbox::builder().require_api_key(true).operator_keys(["cron"]).operator_keys(vec!["probe".to_owned()]);
+    let sandbox = Sandbox::builder()
+        .require_api_key(true)
+        .operator_keys(["cron"])
+        .operator_keys(vec!["probe".to_owned()]);
     assert!(!format!("{sandbox:?}").contains("cron"));
     let sandbox = sandbox.start().await?;
     for key in ["cron", "probe", sandbox.server_key()] {
@@ -80,7 +82,8 @@ async fn the_rate_limit_counts_each_client_address_and_ends_with_its_minute() ->
 
 #[tokio::test]
 async fn a_quota_is_the_principal_s_and_ends_with_the_day() -> Result<(), Failure> {
-    let sandbox = Sandbox::builder().daily_quota(1).clock_standing_at(an_hour_before_midnight()).start().await?;
+    let sandbox =
+        Sandbox::builder().daily_quota(1).clock_standing_at(an_hour_before_midnight()).start().await?;
     let key = Some(sandbox.user_key());
     assert_eq!(route(&sandbox, key, &json!({"task": ""})).await?.0.status, 400);
     assert_eq!(route(&sandbox, key, &task()).await?.0.status, 200);
@@ -119,7 +122,8 @@ async fn the_status_has_the_share_of_routes_without_a_principal() -> Result<(), 
 
 #[tokio::test]
 async fn the_status_shows_the_switches() -> Result<(), Failure> {
-    let sandbox = Sandbox::builder().agent_signup(true).agent_signup_secret("hush").metering(false).start().await?;
+    let sandbox =
+        Sandbox::builder().agent_signup(true).agent_signup_secret("hush").metering(false).start().await?;
     let (answer, status) = get(&sandbox, "/api/v1/status").await?;
     let signup = &status["diagnostics"]["agent_signup"];
     assert_eq!((&signup["enabled"], &signup["requires_shared_secret"]), (&json!(true), &json!(true)));
@@ -135,7 +139,8 @@ async fn the_status_shows_the_switches() -> Result<(), Failure> {
 
 #[tokio::test]
 async fn release_3_1_12_has_none_of_the_switches_that_came_later() -> Result<(), Failure> {
-    let builder = Sandbox::builder().release(Release::V3_1_12).require_principal(true).daily_quota(0).rate_limit(3);
+    let builder =
+        Sandbox::builder().release(Release::V3_1_12).require_principal(true).daily_quota(0).rate_limit(3);
     let sandbox = builder.start().await?;
     for _ in 0..3 {
         let (answer, body) = route(&sandbox, None, &task()).await?;

@@ -120,7 +120,10 @@ impl<'a> ReportOutcome<'a> {
             method: "POST",
             route_id,
             expected_fields: ["route_id", "success", "actual_latency_ms", "error_code"],
-            incentive: Incentive { credits: 1, description: "One credit for each route whose outcome is reported" },
+            incentive: Incentive {
+                credits: 1,
+                description: "One credit for each route whose outcome is reported",
+            },
         }
     }
 }
@@ -218,7 +221,8 @@ impl Integration {
             principal_attached: bound,
             economics_mode: gate::economics_mode(caller),
             alerts: if bound { Vec::new() } else { vec![alert] },
-            recommendation: (!bound).then_some("Call with a user key (amply_sk_…), so that the route is bound to a principal"),
+            recommendation: (!bound)
+                .then_some("Call with a user key (amply_sk_…), so that the route is bound to a principal"),
             links: Links {
                 billing_status: format!("{BASE}/billing/status"),
                 outcome: format!("{BASE}/outcome"),

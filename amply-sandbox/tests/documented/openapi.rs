@@ -1,0 +1,135 @@
+//! The OpenAPI document against what is served: no status, header or field that is not declared, none that is missing.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use amply_sandbox::{Catalog, Release, Sandbox, SandboxBuilder};
+use serde_json::{Value, json};
+
+use crate::call::{get, request};
+use crate::common::{Answer, Failure};
+use crate::schema::{mismatches, resolved};
+
+/// Sandboxes that between them answer in every way.
+fn sandboxes(release: Release) -> Result<Vec<SandboxBuilder>, Failure> {
+    let live = Catalog::from_json(
+        r#"{"providers":[{"id":"a","p99_latency_ms":1.5,"cost_per_1m_dims_usd":0.1,"success_rate_last_24h":1,"success_rate_last_7d":1,"win_rate":1,"catalog_listing":"featured"}],
+        "catalog_source":"supabase","catalog_backend":"postgres","catalog_freshness":{"metrics_as_of":"2026-11-22T11:39:46.581Z"}}"#,
+    )?;
+    // 2026-11-23
+    let time = UNIX_EPOCH + Duration::from_secs(1_795_392_000);
+    let builder = || Sandbox::builder().release(release);
+    Ok(vec![
+        builder(),
+        builder().catalog(live).clock_standing_at(time).metering(false).daily_quota(6),
+        builder().require_api_key(true).require_principal(true).x402(true),
+        builder().rate_limit(1).agent_signup(true).agent_signup_secret("hush"),
+    ])
+}
+
+fn requests() -> Vec<(&'static str, &'static str, Option<Value>)> {
+    let route = |body| ("POST", "/api/v1/route", Some(body));
+    let mut requests = vec![
+        route(json!({"task": "x"})),
+        route(
+            json!({"task": "x", "budget_usd": "Infinity", "latency_target_ms": "Infinity", "dimension": 3}),
+        ),
+        route(json!({"task": "x", "budget_usd_per_1m_ops": 0.25, "slo_p99_ms": "Infinity"})),
+        route(json!({"task": "x", "slo_p99_ms": 20})),
+        route(json!({"task": "x", "slo_p99_ms": 0.001})),
+        route(json!({"task": "x", "slo_p99_ms": -1})),
+        route(json!({"task": "x", "sandbox_mode": true, "enterprise_policy": {"a": 1}})),
+        route(json!({"task": "9".repeat(400) + "k"})),
+        route(json!({"task": ""})),
+        route(json!({"task": "x", "more": "a".repeat(1024 * 1024)})),
+        route(Value::Null),
+        route(json!({"task": "y"})),
+        route(json!({"task": "z"})),
+    ];
+    for path in ["openapi", "status", "providers", "platform-metrics", "agent", "health", "status"] {
+        requests.push(("GET", Box::leak(format!("/api/v1/{path}").into_boxed_str()), None));
+    }
+    requests
+}
+
+#[tokio::test]
+async fn everything_that_is_served_is_declared_and_everything_declared_is_served() -> Result<(), Failure> {
+    for release in [Release::V3_1_12, Release::V3_1_13] {
+        let (mut declared, mut seen, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for builder in sandboxes(release)? {
+            let sandbox = builder.start().await?;
+            let (_, document) = get(&sandbox, "/api/v1/openapi").await?;
+            assert_eq!(document["info"]["version"], release.version());
+            declared.extend(responses(&document));
+            for key in [Some(sandbox.user_key()), Some(sandbox.server_key()), None, Some("unknown")] {
+                for (method, path, body) in requests() {
+                    let operation = &document["paths"][path][method.to_lowercase()];
+                    if operation.is_null() {
+                        continue;
+                    }
+                    let (answer, json) = request(&sandbox, method, path, key, body.as_ref()).await?;
+                    seen.insert(format!("{method} {path} {}", answer.status));
+                    wrong.extend(
+                        differences(&document, operation, &answer, &json)
+                            .into_iter()
+                            .map(|what| format!("{method} {path} {}: {what}", answer.status)),
+                    );
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}: {}", release.version(), wrong.join("\n"));
+        assert_eq!(seen, declared, "{}", release.version());
+    }
+    Ok(())
+}
+
+/// Every operation and status that the document has.
+fn responses(document: &Value) -> Vec<String> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations = paths.flat_map(|(path, methods)| {
+        methods.as_object().into_iter().flatten().map(move |(method, operation)| (path, method, operation))
+    });
+    operations
+        .flat_map(|(path, method, operation)| {
+            let statuses = operation["responses"].as_object().into_iter().flatten();
+            statuses.map(move |(status, _)| format!("{} {path} {status}", method.to_uppercase()))
+        })
+        .collect()
+}
+
+fn differences(document: &Value, operation: &Value, answer: &Answer, json: &Value) -> Vec<String> {
+    let response = &operation["responses"][answer.status.to_string()];
+    if response.is_null() {
+        return vec!["not declared".to_owned()];
+    }
+    let mut wrong = Vec::new();
+    for (name, value) in &answer.headers {
+        if !name.starts_with("x-amply-") && name != "retry-after" {
+            continue;
+        }
+        let declared = response["headers"].as_object().into_iter().flatten();
+        match declared.into_iter().find(|(declared, _)| declared.eq_ignore_ascii_case(name)) {
+            None => wrong.push(format!("header {name} is not declared")),
+            Some((_, header)) => {
+                let schema = resolved(document, &resolved(document, header)["schema"]);
+                let value = match schema["type"].as_str() {
+                    Some("integer") => serde_json::from_str(value).unwrap_or(Value::Null),
+                    _ => json!(value),
+                };
+                let found = mismatches(document, schema, &value);
+                wrong.extend(found.into_iter().map(|what| format!("header {name}{what}")));
+            }
+        }
+    }
+    let schema = &response["content"]["application/json"]["schema"];
+    if schema.is_null() {
+        if !answer.body.is_empty() {
+            wrong.push("a body that is not declared".to_owned());
+        }
+    } else {
+        wrong.extend(mismatches(document, schema, json));
+    }
+    wrong
+}
