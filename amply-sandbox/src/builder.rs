@@ -114,14 +114,14 @@ impl SandboxBuilder {
         self
     }
 
-    /// Whether the server announces that agents may sign up; `AMPLY_AGENT_SIGNUP` on the server. Default false. Since
-    /// release 3.1.13.
+    /// Whether agents may sign up for a user key at `POST /signup/agent`; `AMPLY_AGENT_SIGNUP` on the server. Default false.
+    /// Since release 3.1.13.
     pub fn agent_signup(mut self, on: bool) -> Self {
         self.settings.agent_signup = on;
         self
     }
 
-    /// The secret that a signup must show; `AMPLY_AGENT_SIGNUP_SHARED_SECRET` on the server. Default: none is needed.
+    /// The secret that a signup must show in `X-Amply-Agent-Signup-Token`; `AMPLY_AGENT_SIGNUP_SHARED_SECRET` on the server. Default: none is needed.
     pub fn agent_signup_secret(mut self, secret: impl Into<String>) -> Self {
         self.settings.agent_signup_secret = Some(Secret(secret.into()));
         self
@@ -157,9 +157,10 @@ impl SandboxBuilder {
             control: Control::new(Clock::standing_at(self.stands_at)),
             decisions: Decisions::default(),
             ids: Ids::from_seed(self.seed),
-            keys: Keys { more_servers: self.operator_keys, ..Keys::from_seed(self.seed) },
+            keys: Keys::from_seed(self.seed).with_servers(self.operator_keys),
             metering: Metering::default(),
             minutes: Windows::default(),
+            hours: Windows::default(),
             days: Windows::default(),
             settings: self.settings,
             origin: origin.clone(),

@@ -14,6 +14,7 @@ mod platform_metrics;
 mod providers;
 mod reply;
 mod route;
+mod signup;
 mod status;
 
 use axum::{
@@ -36,7 +37,10 @@ pub(crate) fn app(state: Shared) -> Router {
         .route("/route", keyed(post(route::post)))
         .route("/status", public(get(status::get)));
     let endpoints = if state.settings.release.is_documented() {
-        recorded.route("/agent", public(get(agent::get))).route("/health", keyed(get(health::get)))
+        recorded
+            .route("/agent", public(get(agent::get)))
+            .route("/health", keyed(get(health::get)))
+            .route("/signup/agent", keyed(post(signup::post)))
     } else {
         recorded
     };

@@ -138,7 +138,8 @@ impl Fault {
         self
     }
 
-    /// The `error` code of an answer with a status, e.g. `overloaded`, where no [`body`](Fault::body) is given.
+    /// The `error` code of an answer with a status, e.g. `overloaded`, where no [`body`](Fault::body) is given. Release
+    /// 3.1.12 sends none.
     pub fn code(mut self, code: &str) -> Self {
         self.answer.code = Some(code.to_owned());
         self

@@ -1,38 +1,54 @@
 //! The secrets that a sandbox knows, made from its seed.
 
+use std::sync::{Mutex, PoisonError};
+
+use indexmap::IndexMap;
+
 use crate::{auth::Caller, settings::Secret};
 
 /// Url-safe base64, the alphabet of user keys.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// How many keys that were signed up for are remembered: a sandbox that serves for days must not grow.
+const REMEMBERED: usize = 10_000;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Keys {
-    /// Whom the user key is bound to.
-    pub(crate) principal: String,
-    /// Operators' keys besides the first.
-    pub(crate) more_servers: Vec<Secret>,
     /// Bound to a principal; its prefix says so.
     pub(crate) user: String,
+    /// Whom the user key is bound to.
+    pub(crate) principal: String,
     /// An operator's: it authenticates and binds nobody.
     pub(crate) server: String,
+    /// Operators' keys besides the first.
+    more_servers: Vec<Secret>,
     pub(crate) admin: String,
+    signed_up: Mutex<SignedUp>,
+}
+
+#[derive(Debug)]
+struct SignedUp {
+    random: fastrand::Rng,
+    /// By key.
+    principals: IndexMap<String, String>,
 }
 
 impl Keys {
     pub(crate) fn from_seed(seed: u64) -> Self {
         // Not the stream that ids are drawn from: a new kind of key must not change every id in somebody's tests.
         let mut random = fastrand::Rng::with_seed(seed ^ 0x6b65_7973);
-        let mut secret = |prefix: &str, length: usize| {
-            let letters = (0..length).map(|_| random.choice(ALPHABET).copied().map_or('A', char::from));
-            letters.fold(prefix.to_owned(), |mut secret, letter| {
-                secret.push(letter);
-                secret
-            })
-        };
         // In this order: a new kind of secret is made last, so that the others stay what they are for a seed.
-        let (user, server) = (secret("amply_sk_", 32), secret("srv_sandbox_", 32));
-        let (admin, principal) = (secret("admin_sandbox_", 32), secret("prn_sandbox_", 16));
-        Keys { user, server, admin, principal, more_servers: Vec::new() }
+        let user = user_key(&mut random);
+        let server = secret(&mut random, "srv_sandbox_", 32);
+        let admin = secret(&mut random, "admin_sandbox_", 32);
+        let principal = principal(&mut random);
+        let signed_up = Mutex::new(SignedUp { random, principals: IndexMap::new() });
+        Keys { user, principal, server, more_servers: Vec::new(), admin, signed_up }
+    }
+
+    /// Adds keys of operators.
+    pub(crate) fn with_servers(mut self, keys: Vec<Secret>) -> Self {
+        self.more_servers.extend(keys);
+        self
     }
 
     /// Whose key `token` is, if it is one.
@@ -40,9 +56,37 @@ impl Keys {
         if token == self.user {
             return Some(Caller::User { principal: self.principal.clone() });
         }
-        let is_server = token == self.server || self.more_servers.iter().any(|Secret(key)| key == token);
-        is_server.then_some(Caller::Operator)
+        if token == self.server || self.more_servers.iter().any(|Secret(key)| key == token) {
+            return Some(Caller::Operator);
+        }
+        let signed_up = self.signed_up.lock().unwrap_or_else(PoisonError::into_inner);
+        signed_up.principals.get(token).map(|principal| Caller::User { principal: principal.clone() })
     }
+
+    /// A new user key, and the new principal it is bound to.
+    pub(crate) fn sign_up(&self) -> (String, String) {
+        let mut signed_up = self.signed_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let SignedUp { random, principals } = &mut *signed_up;
+        let (key, principal) = (user_key(random), principal(random));
+        if principals.len() == REMEMBERED {
+            principals.shift_remove_index(0);
+        }
+        principals.insert(key.clone(), principal.clone());
+        (key, principal)
+    }
+}
+
+fn user_key(random: &mut fastrand::Rng) -> String {
+    secret(random, "amply_sk_", 32)
+}
+
+fn principal(random: &mut fastrand::Rng) -> String {
+    secret(random, "prn_sandbox_", 16)
+}
+
+fn secret(random: &mut fastrand::Rng, prefix: &str, length: usize) -> String {
+    let letters = (0..length).map(|_| random.choice(ALPHABET).copied().map_or('A', char::from));
+    prefix.chars().chain(letters).collect()
 }
 
 #[cfg(test)]

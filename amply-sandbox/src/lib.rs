@@ -1,8 +1,26 @@
 //! A small, faithful Amply server in memory, for tests and for trying the client without an account.
 //!
-//! It answers as the real server was seen to answer in release 3.1.12: the same bodies with their keys in the same order, the
-//! same numbers to the last digit, the same errors. It listens on `127.0.0.1` only, keeps nothing on disk, and its ids and
-//! keys follow from a seed. It shares nothing with the client library but JSON.
+//! As [`Release::V3_1_12`] it answers as the real server was seen to answer: the same bodies with their keys in the same order,
+//! the same numbers to the last digit, the same errors. As [`Release::V3_1_13`], the default, it adds what that release is
+//! documented to add: who stands behind a key, rankings, hard limits, economics, a manifest for agents, provider health.
+//! [`SandboxBuilder`] has the switches of the real server. It listens on `127.0.0.1` only, keeps nothing on disk, and its ids
+//! and keys follow from a seed. It shares nothing with the client library but JSON.
+//!
+//! [`Control`] is for tests: it lists the calls that came, moves the clock, and makes calls go wrong with a [`Fault`].
+//! `/__sandbox` is the same over HTTP, with [`Sandbox::admin_secret`] as Bearer:
+//!
+//! | request | |
+//! | --- | --- |
+//! | `GET /__sandbox/calls`, `DELETE` | lists the calls, forgets them |
+//! | `POST /__sandbox/faults`, `DELETE` | adds a fault, clears all |
+//! | `POST /__sandbox/clock` | `{"advance_ms": 60000}` |
+//! | `POST /__sandbox/probes` | `{"provider_id": "qdrant", "state": "down"}`; `healthy`, `degraded`, or null for never probed |
+//!
+//! A fault is `{"path": "/route", "calls": {"first": 2}, "effect": "after", "kind": …}`: without `path` it is for any, `calls`
+//! may be `"always"` (the default) or `{"nth": 3}`, `effect` `"before"` or `"after"`. Its `kind` is one of
+//! `{"status": {"status": 503, "body": …, "headers": {…}, "code": …}}`, `{"html": {"status": 502}}`, `{"delay": {"ms": 500}}`,
+//! `"reset_before_headers"`, `"reset_after_headers"`, `{"truncate": {"after_bytes": 20}}`, `{"wrong_length": {"more": 5}}`,
+//! `{"drip": {"bytes_per_tick": 1, "every_ms": 100}}`.
 //!
 //! ```
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};

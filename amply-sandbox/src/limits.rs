@@ -1,4 +1,4 @@
-//! How often one client may call: per minute and address, per day and principal.
+//! How often one client may call: per minute or hour and address, per day and principal.
 //!
 //! Pure but for their own counts: the time is passed in.
 
@@ -30,6 +30,11 @@ impl Windows {
     /// included, which a window that slides would show alike.
     pub(crate) fn take_of_minute(&self, client: &str, limit: u32, now: Timestamp) -> Result<(), u64> {
         self.take(client, limit, now, Timestamp(now.0.saturating_add(MINUTE_MS)))
+    }
+
+    /// The same of an hour.
+    pub(crate) fn take_of_hour(&self, client: &str, limit: u32, now: Timestamp) -> Result<(), u64> {
+        self.take(client, limit, now, Timestamp(now.0.saturating_add(60 * MINUTE_MS)))
     }
 
     /// Takes one of `limit` routes of the UTC day; else the whole seconds left of it.

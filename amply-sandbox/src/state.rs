@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) metering: Metering,
     /// Requests by client address.
     pub(crate) minutes: Windows,
+    /// Signups by client address.
+    pub(crate) hours: Windows,
     /// Routes by principal.
     pub(crate) days: Windows,
     pub(crate) keys: Keys,

@@ -21,11 +21,7 @@ pub(super) fn enter(state: &State, headers: &HeaderMap, peer: SocketAddr) -> Res
     // The limit comes first, so that refused requests count: a key that is guessed at is slowed down too.
     if let Some(limit) = state.settings.rate_limit {
         let now = state.control.clock().now();
-        state.minutes.take_of_minute(&client(headers, peer), limit, now).map_err(|wait| {
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests")
-                .code("rate_limited")
-                .retry_after(wait)
-        })?;
+        state.minutes.take_of_minute(&client(headers, peer), limit, now).map_err(too_many)?;
     }
     auth::check(headers, &state.keys, state.settings.require_api_key)
         .map_err(|detail| Problem::new(StatusCode::UNAUTHORIZED, detail))
@@ -75,8 +71,13 @@ pub(super) fn economics_mode(caller: &Caller) -> &'static str {
     if caller.is_bound() { "settlement_eligible" } else { "recommendation_only_no_principal" }
 }
 
+/// Whole seconds until the client may call again.
+pub(super) fn too_many(wait: u64) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests").code("rate_limited").retry_after(wait)
+}
+
 /// Whom the rate limit counts: the first that a proxy names, else the address of the connection.
-fn client(headers: &HeaderMap, peer: SocketAddr) -> String {
+pub(super) fn client(headers: &HeaderMap, peer: SocketAddr) -> String {
     let forwarded = headers.get(FORWARDED_FOR).and_then(|value| value.to_str().ok());
     let first = forwarded.and_then(|list| list.split(',').next()).map(str::trim).filter(|ip| !ip.is_empty());
     first.map_or_else(|| peer.ip().to_string(), str::to_owned)

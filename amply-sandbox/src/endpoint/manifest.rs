@@ -20,6 +20,9 @@ impl RateLimit {
 /// [our] the version: the documentation says only that a signup must name it.
 pub(super) const TOS_VERSION: &str = "2026-11-01";
 
+/// [our] the number, per client address.
+pub(super) const SIGNUPS_PER_HOUR: u32 = 5;
+
 #[derive(Serialize)]
 pub(super) struct AgentSignup {
     enabled: bool,
@@ -35,8 +38,7 @@ impl AgentSignup {
             enabled: settings.agent_signup,
             requires_shared_secret: settings.agent_signup_secret.is_some(),
             tos_version: TOS_VERSION,
-            // [our] the number.
-            max_signups_per_hour_per_ip: 5,
+            max_signups_per_hour_per_ip: SIGNUPS_PER_HOUR,
             path: format!("{BASE}/signup/agent"),
         }
     }

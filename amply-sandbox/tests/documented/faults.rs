@@ -37,7 +37,7 @@ async fn raw(connection: &mut TcpStream) -> Result<(String, Option<ErrorKind>), 
 async fn counted(sandbox: &Sandbox) -> Result<(Value, u16), Failure> {
     let last = sandbox.control().calls().last().ok_or("no call")?.status;
     let (_, metrics) = get(sandbox, "/api/v1/platform-metrics").await?;
-    Ok((metrics["decisions_last_30d"].clone(), last))
+    Ok((metrics.get("decisions_last_30d").ok_or("no count")?.clone(), last))
 }
 
 fn declared_length(head: &str) -> Result<usize, Failure> {

@@ -9,4 +9,5 @@ mod faults;
 mod openapi;
 mod route;
 mod schema;
+mod signup;
 mod switches;
