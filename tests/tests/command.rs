@@ -193,3 +193,48 @@ fn a_catalog_of_ones_own_is_ranked() {
     assert_eq!(route["score"], 0.8901);
     assert_eq!(running.interrupt().code, Some(0));
 }
+
+#[test]
+fn each_switch_of_the_served_sandbox_shows_in_its_answers() {
+    let user = |facts: &Value| facts["user_key"].as_str().map(str::to_owned);
+    let server = |facts: &Value| facts["server_key"].as_str().map(str::to_owned);
+    let own = |_: &Value| Some("my-own-key".to_owned());
+    let nobody = |_: &Value| None;
+    type Key = fn(&Value) -> Option<String>;
+    let rows: [(&[&str], Key, &[Option<i32>]); 8] = [
+        (&[], nobody, &[Some(0)]),
+        (&["--require-api-key"], nobody, &[Some(3)]),
+        (&["--operator-key", "my-own-key"], own, &[Some(0)]),
+        (&[], own, &[Some(3)]),
+        (&["--require-principal"], server, &[Some(5)]),
+        (&["--require-principal"], user, &[Some(0)]),
+        (&["--rate-limit", "1"], user, &[Some(0), Some(6)]),
+        (&["--daily-quota", "1"], user, &[Some(0), Some(6)]),
+    ];
+    for (switches, key, codes) in rows {
+        let mut running = Running::start(&[&["sandbox", "--json"], switches].concat());
+        let facts: Value = serde_json::from_str(&running.first_line()).unwrap();
+        let key = key(&facts).unwrap_or_default();
+        let variables = [("AMPLY_BASE_URL", facts["url"].as_str().unwrap()), ("AMPLY_API_KEY", key.as_str())];
+        let seen: Vec<_> =
+            codes.iter().map(|_| amply(&["route", TASK, "--json"], &variables, b"").code).collect();
+        assert_eq!(seen, codes, "{switches:?}");
+    }
+
+    let answer = |switches: &[&str], call: &[&str]| -> Value {
+        let mut running = Running::start(&[&["sandbox", "--json"], switches].concat());
+        let facts: Value = serde_json::from_str(&running.first_line()).unwrap();
+        let variables = [
+            ("AMPLY_BASE_URL", facts["url"].as_str().unwrap()),
+            ("AMPLY_API_KEY", facts["user_key"].as_str().unwrap()),
+        ];
+        serde_json::from_str(&amply(call, &variables, b"").stdout).unwrap()
+    };
+    let route = &["route", TASK][..];
+    assert_eq!(answer(&[], route)["integration"]["principal_attached"], true);
+    assert_eq!(answer(&["--no-metering"], route)["integration"], Value::Null);
+    assert_eq!(answer(&["--release", "3.1.12"], route)["rankings"], Value::Null);
+    assert_eq!(answer(&["--release", "3.1.12"], &["status"])["version"], "3.1.12");
+    let signup = answer(&["--agent-signup", "--agent-signup-secret", "s"], &["status"]);
+    assert_eq!(signup["diagnostics"]["agent_signup"]["requires_shared_secret"], true);
+}

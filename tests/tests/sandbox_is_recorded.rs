@@ -1,6 +1,6 @@
 //! What the client gets from the sandbox for a task is what it would have got from the recorded server, to the digit.
 
-use amply_sandbox::{Catalog, Sandbox, SandboxBuilder};
+use amply_sandbox::{Catalog, Release, Sandbox, SandboxBuilder};
 use amply_sdk::{Client, RouteRequest};
 use amply_tests::asking::route_request;
 use amply_tests::json::Json;
@@ -8,7 +8,7 @@ use amply_tests::recording::{Recording, recordings};
 
 /// A sandbox of the release that was recorded.
 fn sandbox_3_1_12() -> SandboxBuilder {
-    Sandbox::builder()
+    Sandbox::builder().release(Release::V3_1_12)
 }
 
 /// The request of a recorded route, if a typed one says the same.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use amply_sandbox::{Catalog, Sandbox};
+use amply_sandbox::{Catalog, Release, Sandbox, SandboxBuilder};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use crate::exit::Failed;
@@ -19,10 +20,72 @@ pub(crate) struct SandboxArgs {
     /// What ids and keys are made from: the same seed, the same ids
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// The release of the real server to be
+    #[arg(long, value_name = "VERSION", default_value = "3.1.13", value_parser = release())]
+    release: Release,
+    /// Refuse a route without a key
+    #[arg(long)]
+    require_api_key: bool,
+    /// Know this operator's key too; may be given more than once
+    #[arg(long, value_name = "KEY")]
+    operator_key: Vec<String>,
+    /// Refuse a route that is bound to no principal
+    #[arg(long)]
+    require_principal: bool,
+    /// Send no headers and fields about metering and economics
+    #[arg(long)]
+    no_metering: bool,
+    /// Requests a minute for one address
+    #[arg(long, value_name = "N")]
+    rate_limit: Option<u32>,
+    /// Routes a day for one principal
+    #[arg(long, value_name = "N")]
+    daily_quota: Option<u32>,
+    /// Let agents sign up for a key
+    #[arg(long)]
+    agent_signup: bool,
+    /// The token that a signup must bring
+    #[arg(long, value_name = "TOKEN", requires = "agent_signup")]
+    agent_signup_secret: Option<String>,
+    /// Say in the manifest that x402 payments are taken (they are not)
+    #[arg(long)]
+    x402: bool,
+}
+
+fn release() -> impl TypedValueParser<Value = Release> {
+    const ALL: [Release; 2] = [Release::V3_1_12, Release::V3_1_13];
+    PossibleValuesParser::new(ALL.map(Release::version)).try_map(|version| {
+        let named = ALL.into_iter().find(|release| release.version() == version);
+        named.ok_or("no such release")
+    })
+}
+
+/// The switches that were typed.
+fn builder(args: &SandboxArgs) -> SandboxBuilder {
+    let mut builder = Sandbox::builder()
+        .port(args.port)
+        .seed(args.seed)
+        .release(args.release)
+        .require_api_key(args.require_api_key)
+        .operator_keys(&args.operator_key)
+        .require_principal(args.require_principal)
+        .metering(!args.no_metering)
+        .agent_signup(args.agent_signup)
+        .x402(args.x402);
+    if let Some(requests) = args.rate_limit {
+        builder = builder.rate_limit(requests);
+    }
+    if let Some(routes) = args.daily_quota {
+        builder = builder.daily_quota(routes);
+    }
+    if let Some(secret) = &args.agent_signup_secret {
+        builder = builder.agent_signup_secret(secret);
+    }
+    builder
 }
 
 pub(crate) async fn run(args: &SandboxArgs, term: &Term) -> Result<(), Failed> {
-    let mut builder = Sandbox::builder().port(args.port).seed(args.seed);
+    let mut builder = builder(args);
     if let Some(file) = &args.catalog {
         let refuse = |why: String| Failed::Usage(format!("the catalog `{}` {why}", file.display()));
         let text =
