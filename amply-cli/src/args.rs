@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{RouteArgs, SandboxArgs};
 use crate::exit::Failed;
@@ -64,6 +64,22 @@ pub(crate) enum Principal {
     Warn,
     /// Do not look
     Ignore,
+}
+
+/// Reads the arguments. The parser's own messages heed `--color` too, wherever it stands.
+pub(crate) fn parse() -> Result<Args, clap::Error> {
+    let typed: Vec<_> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let pairs = typed.iter().zip(typed.iter().skip(1));
+    let is = |when: &str| {
+        let joined = format!("--color={when}");
+        typed.contains(&joined) || pairs.clone().any(|(flag, value)| flag == "--color" && value == when)
+    };
+    let choice = match (is("never"), is("always")) {
+        (true, _) => clap::ColorChoice::Never,
+        (_, true) => clap::ColorChoice::Always,
+        _ => clap::ColorChoice::Auto,
+    };
+    Args::from_arg_matches(&Args::command().color(choice).try_get_matches()?)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

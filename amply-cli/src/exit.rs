@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
-use amply_sdk::Error;
+use amply_sdk::{Error, Failure};
 use serde::Serialize;
 
 use crate::cmd::page;
+use crate::table;
 use crate::term::{Term, write_stderr};
 
 /// Why a command did not do what was asked.
@@ -45,13 +46,14 @@ impl Failed {
             Self::Interrupted => {}
             // The reader has seen enough.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-            _ if term.is_json() => write_stderr(&format!("{}\n", self.to_json())),
+            _ if term.is_error_json() => write_stderr(&format!("{}\n", self.to_json())),
             Self::Call(error) => {
-                let id = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
-                term.error(&format!("{}{id}", error.message()), self.hint().as_deref());
+                let id = error.request_id().map(|id| format!(" (request {})", table::one_line(id)));
+                let message = format!("{}{}", error.message(), id.unwrap_or_default());
+                term.error(&message, self.hint().as_deref());
                 // It was asked for, and may have been paid for; standard output is for what was accepted.
                 if let Error::PrincipalNotBound { answer: Some(route), .. } = error {
-                    write_stderr(&format!("\n{}\n", page(route, term)));
+                    write_stderr(&format!("\nThe answer was:\n\n{}\n", page(route, term)));
                 }
             }
             _ => term.error(&self.message(), self.hint().as_deref()),
@@ -104,7 +106,7 @@ impl Failed {
                 Some("try again, or allow more time with `--timeout 60s`".to_owned())
             }
             Self::Call(Error::PrincipalNotBound { answer: Some(_), .. }) => {
-                Some("use a key of an account (amply_sk_…), or `--principal warn`; the answer was".to_owned())
+                Some("use a key of an account (amply_sk_…), or `--principal warn`".to_owned())
             }
             Self::Call(error) => error.hint().map(str::to_owned),
             Self::Usage(_) => Some("`amply --help` shows what can be typed".to_owned()),
@@ -126,11 +128,13 @@ impl Failed {
             request_id: call.and_then(Error::request_id),
             is_retryable: call.map(Error::is_retryable),
             may_have_been_charged: call.map(Error::may_have_been_charged),
-            // An answer that was not accepted may have been paid for.
-            body: call
-                .filter(|error| matches!(error, Error::Protocol(_) | Error::PrincipalNotBound { .. }))
-                .and_then(|error| error.body())
-                .map(String::from_utf8_lossy),
+            server_code: call.and_then(Error::failure).and_then(Failure::server_code),
+            retry_after_s: match call {
+                Some(Error::RateLimited { retry_after: Some(wait), .. }) => Some(wait.as_secs_f64()),
+                _ => None,
+            },
+            // It may hold an answer that was paid for, or what is to be paid.
+            body: call.and_then(|error| error.body()).map(String::from_utf8_lossy),
         };
         // Texts and numbers can always be written.
         serde_json::to_string(&Wrapped { error }).unwrap_or_default()
@@ -159,6 +163,10 @@ struct ErrorJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     may_have_been_charged: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    server_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Cow<'a, str>>,
 }
 
@@ -167,7 +175,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let asked_for_json = std::env::args_os().any(|arg| arg == "--json");
     if error.use_stderr() && asked_for_json {
         let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        // What is wrong and what would be right; then comes the usage, which is the same for all.
+        let said =
+            text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+        let message = table::one_line(&said.collect::<Vec<_>>().join(" "));
+        let message = message.trim_start_matches("error: ").to_owned();
         write_stderr(&format!("{}\n", Failed::Usage(message).to_json()));
     } else {
         // Nobody is left to tell when this fails.

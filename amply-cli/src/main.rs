@@ -12,14 +12,12 @@ mod verbose;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::Args;
 use crate::exit::Failed;
 use crate::term::Term;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match args::parse() {
         Ok(args) => args,
         Err(error) => return exit::usage(&error),
     };
@@ -35,13 +33,20 @@ fn run(args: &Args, term: &Term) -> Result<(), Failed> {
     if args.global.verbose > 0 {
         verbose::show_attempts();
     }
+    // Standard input is read before anything catches Ctrl-C: a blocked read cannot be told of it.
+    let job = cmd::prepare(&args.command)?;
+    let key = session::key_from_stdin(&args.global)?;
     // One thread is enough for a command, and starts in a fraction of the time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::Local(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    let handles_ctrl_c = args.command.handles_ctrl_c();
+    let done = runtime.block_on(async {
         tokio::select! {
-            done = cmd::run(args, term) => done,
-            _ = tokio::signal::ctrl_c(), if !args.command.handles_ctrl_c() => Err(Failed::Interrupted),
+            done = cmd::run(job, key, &args.global, term) => done,
+            _ = tokio::signal::ctrl_c(), if !handles_ctrl_c => Err(Failed::Interrupted),
         }
-    })
+    });
+    // A name that is still being looked up must not hold the end of the command.
+    runtime.shutdown_background();
+    done
 }

@@ -4,13 +4,16 @@ use std::io::Read;
 
 use amply_sandbox::Sandbox;
 use amply_sdk::{Answer, Binding, Client, ClientBuilder, PrincipalPolicy, Route};
+use zeroize::Zeroizing;
 
 use crate::args::{Global, Principal};
 use crate::exit::Failed;
 use crate::term::Term;
 
-/// The most that is read from standard input: far above any key or task.
-const MAX_STDIN: u64 = 1024 * 1024;
+/// More bytes than any key has.
+const MAX_KEY: usize = 4096;
+/// Far more bytes than the longest task has.
+const MAX_TASK: usize = 1024 * 1024;
 
 /// A client, and the sandbox that it calls, if any. The sandbox ends with the session.
 pub(crate) struct Session {
@@ -20,7 +23,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) async fn open(global: &Global, term: &Term) -> Result<Self, Failed> {
+    /// `key` is the one that came from standard input, if any.
+    pub(crate) async fn open(global: &Global, key: Option<String>, term: &Term) -> Result<Self, Failed> {
         let (mut builder, sandbox) = match global.sandbox {
             true => {
                 let sandbox =
@@ -34,8 +38,8 @@ impl Session {
         if let Some(url) = &global.base_url {
             builder = builder.base_url(url);
         }
-        if global.api_key_stdin {
-            builder = builder.api_key(read_stdin("the API key")?);
+        if let Some(key) = key {
+            builder = builder.api_key(key);
         }
         if let Some(limit) = global.timeout {
             builder = builder.timeout(limit);
@@ -64,15 +68,39 @@ impl Session {
     }
 }
 
-/// Standard input as text, without the line break that ends it.
-pub(crate) fn read_stdin(what: &str) -> Result<String, Failed> {
-    let mut text = String::new();
-    let read = std::io::stdin().lock().take(MAX_STDIN + 1).read_to_string(&mut text);
-    read.map_err(|error| Failed::Usage(format!("{what} cannot be read from standard input: {error}")))?;
-    if text.len() as u64 > MAX_STDIN {
-        return Err(Failed::Usage(format!("{what} on standard input is larger than {MAX_STDIN} bytes")));
+/// The key, where it is to come from standard input.
+pub(crate) fn key_from_stdin(global: &Global) -> Result<Option<String>, Failed> {
+    match global.api_key_stdin {
+        true => read_stdin("the API key", MAX_KEY).map(Some),
+        false => Ok(None),
     }
-    let less = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).map(str::len);
-    text.truncate(less.unwrap_or(text.len()));
-    Ok(text)
+}
+
+/// The task, from standard input.
+pub(crate) fn task_from_stdin() -> Result<String, Failed> {
+    read_stdin("the task", MAX_TASK)
+}
+
+/// Standard input as text, without the line break that ends it.
+fn read_stdin(what: &str, most: usize) -> Result<String, Failed> {
+    // One buffer that never grows, so that no copy of a key is left behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
+    let read = std::io::stdin().lock().take(most as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failed::Usage(format!("{what} cannot be read from standard input: {error}")))?;
+    if bytes.len() > most {
+        return Err(Failed::Usage(format!("{what} on standard input is longer than {most} bytes")));
+    }
+    for end in [b"\n", b"\r"] {
+        let less = bytes.strip_suffix(end).map(<[u8]>::len);
+        match less {
+            Some(less) => bytes.truncate(less),
+            None => break,
+        }
+    }
+    String::from_utf8(std::mem::take(&mut bytes)).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        // The bytes may be a key.
+        drop(Zeroizing::new(error.into_bytes()));
+        Failed::Usage(format!("{what} on standard input is not UTF-8 from byte {at} on"))
+    })
 }

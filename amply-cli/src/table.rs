@@ -27,7 +27,7 @@ pub(crate) fn lines(columns: &[Column], rows: Vec<Vec<String>>, width: usize) ->
     }
     for row in rows {
         let cells = row.iter().zip(columns);
-        table.add_row(cells.map(|(cell, column)| aligned(&amply_sdk::printable(cell), column)));
+        table.add_row(cells.map(|(cell, column)| aligned(&one_line(cell), column)));
     }
     for index in 0..columns.len() {
         if let Some(column) = table.column_mut(index) {
@@ -46,6 +46,11 @@ pub(crate) fn pairs(pairs: Vec<(&str, Option<String>)>, width: usize) -> String 
 /// A paragraph.
 pub(crate) fn wrapped(paragraph: &str, width: usize) -> String {
     textwrap::fill(&amply_sdk::printable(paragraph), width)
+}
+
+/// A name or an id: one that has line breaks could look like more than it is.
+pub(crate) fn one_line(text: &str) -> String {
+    amply_sdk::printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A share of 1 in percent, or a dash.

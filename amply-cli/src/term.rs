@@ -1,5 +1,6 @@
 //! All that is known about the terminal: is it one, how wide, may it be coloured, may notes be printed.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::Style;
@@ -11,6 +12,7 @@ const DEFAULT_WIDTH: usize = 80;
 
 pub(crate) struct Term {
     json: bool,
+    errors_as_json: bool,
     quiet: bool,
     width: usize,
     stdout_is_terminal: bool,
@@ -23,7 +25,9 @@ impl Term {
         let stdout_is_terminal = io::stdout().is_terminal();
         Self {
             json: global.json || !stdout_is_terminal,
-            quiet: global.quiet,
+            errors_as_json: global.json,
+            // What a program reads from standard error is an error and nothing else.
+            quiet: global.quiet || global.json,
             width: terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0.into()),
             stdout_is_terminal,
             stdout_has_color: has_color(global.color, stdout_is_terminal),
@@ -34,6 +38,11 @@ impl Term {
     /// Whether data is printed as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether an error is printed as JSON: only when JSON was asked for.
+    pub(crate) fn is_error_json(&self) -> bool {
+        self.errors_as_json
     }
 
     /// Columns to fill.
@@ -51,22 +60,10 @@ impl Term {
 
     /// Prints JSON as it came. On a terminal, what would act on it is written as an escape of JSON.
     pub(crate) fn print_json(&self, text: &str) -> io::Result<()> {
-        if !self.stdout_is_terminal || matches!(amply_sdk::printable(text), std::borrow::Cow::Borrowed(_)) {
-            return self.print(text);
+        match self.stdout_is_terminal {
+            true => self.print(&escaped(text)),
+            false => self.print(text),
         }
-        let mut safe = String::with_capacity(text.len());
-        for c in text.chars() {
-            let mut buffer = [0; 4];
-            if matches!(amply_sdk::printable(c.encode_utf8(&mut buffer)), std::borrow::Cow::Borrowed(_)) {
-                safe.push(c);
-            } else {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    safe.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-        self.print(&safe)
     }
 
     /// Text for standard output, in a style where colour is on.
@@ -103,6 +100,33 @@ impl Term {
     }
 }
 
+/// The same JSON without a character that acts on a terminal: escaped within texts, and left out between them, where it
+/// can only be white space.
+fn escaped(json: &str) -> Cow<'_, str> {
+    if matches!(amply_sdk::printable(json), Cow::Borrowed(_)) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len());
+    let (mut in_text, mut after_backslash) = (false, false);
+    for c in json.chars() {
+        let mut buffer = [0; 4];
+        let acts = matches!(amply_sdk::printable(c.encode_utf8(&mut buffer)), Cow::Owned(_));
+        match acts {
+            false => safe.push(c),
+            true if in_text => {
+                let mut units = [0; 2];
+                safe.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+            true => {}
+        }
+        if c == '"' && !after_backslash {
+            in_text = !in_text;
+        }
+        after_backslash = c == '\\' && !after_backslash;
+    }
+    Cow::Owned(safe)
+}
+
 /// Writes to standard error. Where even that is closed there is nobody left to tell.
 pub(crate) fn write_stderr(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
@@ -120,5 +144,20 @@ fn has_color(choice: Color, is_terminal: bool) -> bool {
         Color::Auto => {
             is_terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_on_a_terminal_stays_json_and_cannot_act() {
+        let json = "{\r\n\"a\\\"\u{9b}\":\r\"\u{202e}\"}";
+        let shown = escaped(json);
+        assert_eq!(shown, "{\n\"a\\\"\\u009b\":\"\\u202e\"}");
+        let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(value(&shown), value(json));
+        assert!(matches!(escaped("{\"a\": 1}\n"), Cow::Borrowed(_)));
     }
 }

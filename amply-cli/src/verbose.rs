@@ -12,6 +12,8 @@ pub(crate) fn show_attempts() {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::DEBUG)
         .with_writer(std::io::stderr)
+        // Where standard error cannot be written there is nobody to tell.
+        .log_internal_errors(false)
         .event_format(Plain)
         .finish();
     // Only a program that set another one before could make this fail.

@@ -1,5 +1,6 @@
 //! An answer with everything that came: the typed value, the text, and what is known about the call.
 
+use std::fmt;
 use std::ops::Deref;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use crate::meta::Meta;
 ///
 /// It dereferences to the typed value, so that fields are read directly: `route.recommended`. The text holds every
 /// field, also those that this version does not know or could not read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Answer<T> {
     value: T,
     body: Bytes,
@@ -36,6 +37,18 @@ impl<T> Answer<T> {
     /// The typed value alone.
     pub fn into_inner(self) -> T {
         self.value
+    }
+}
+
+/// Without headers and text: the typed value says what it is.
+impl<T: fmt::Debug> fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("value", &self.value)
+            .field("status", &self.meta.status().map(|status| status.as_u16()))
+            .field("request_id", &self.meta.request_id())
+            .field("attempts", &self.meta.attempts())
+            .finish_non_exhaustive()
     }
 }
 

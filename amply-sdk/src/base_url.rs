@@ -8,6 +8,9 @@ use crate::text::one_line;
 /// The public API (API documentation).
 pub(crate) const DEFAULT: &str = "https://www.useamply.com/api/v1";
 
+/// The longest path with its query that the HTTP library takes, and more than any server does.
+const MAX_PATH: usize = 60_000;
+
 /// A base URL without a trailing slash. It is https, or it is this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BaseUrl(Url);
@@ -15,7 +18,13 @@ pub(crate) struct BaseUrl(Url);
 impl BaseUrl {
     /// Reads a base URL; one without a path gets `/api/v1`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let shown = one_line(text, 200);
+        // What follows is never repeated: a password, or a key in a query.
+        if text.contains('@') {
+            return Err(Error::config(
+                "the base URL has credentials in it (an `@`); remove them and pass the key as the API key",
+            ));
+        }
+        let shown = one_line(text.split(['?', '#']).next().unwrap_or_default(), 200);
         let refuse = |why: &str| Error::config(format!("the base URL `{shown}` {why}"));
         if text.trim() != text || text.is_empty() {
             return Err(Error::config(format!(
@@ -35,12 +44,6 @@ impl BaseUrl {
                 return Err(refuse(&format!("is not a URL ({error}); write it like {DEFAULT}")));
             }
         };
-        if !url.username().is_empty() || url.password().is_some() {
-            // The text is not repeated: it holds a password.
-            return Err(Error::config(
-                "the base URL has credentials in it; remove them and pass the key as the API key",
-            ));
-        }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(refuse("has a query or a fragment; write it up to the path, without ? or #"));
         }
@@ -60,6 +63,9 @@ impl BaseUrl {
         }
         if path.contains(['\\', '#']) || path.chars().any(|c| c.is_control() || c == ' ') {
             return Err(refuse("holds a character that a path cannot have; percent-encode it"));
+        }
+        if path.len() > MAX_PATH {
+            return Err(refuse(&format!("is {} bytes long; at most {MAX_PATH} are sent", path.len())));
         }
         let url = Url::parse(&format!("{}{path}", self.0))
             .map_err(|error| refuse(&format!("does not make a URL ({error})")))?;
@@ -125,6 +131,10 @@ mod tests {
             ("ftp://host/api", "neither https nor http"),
             ("https://", "is not a URL"),
             ("https://user:pw@host/api/v1", "credentials"),
+            ("user:pw@host", "credentials"),
+            (" ftp://user:pw@host:99999", "credentials"),
+            ("https://host?api_key=pw", "a query or a fragment"),
+            (" https://host?api_key=pw", "blanks around"),
             ("http://example.com/api/v1", "unencrypted"),
             ("http://127.0.0.1.example.com", "unencrypted"),
             ("https://host/api/v1?key=1", "a query or a fragment"),

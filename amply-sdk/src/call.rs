@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use reqwest::Method;
-use reqwest::header::HeaderMap;
+use http::Method;
+use http::header::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,8 +23,8 @@ impl Client {
     pub(crate) async fn route(&self, request: &RouteRequest) -> Result<Answer<Route>, Error> {
         request.validate()?;
         // What is known to bind nobody is refused before it costs anything.
-        if self.options.principal == PrincipalPolicy::Require && self.key_kind != Some(KeyKind::User) {
-            let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind);
+        if self.options.principal == PrincipalPolicy::Require && self.key_kind() != Some(KeyKind::User) {
+            let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind());
             return Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: None });
         }
         let answer = self.post("/route", request, Repeat::OptIn).await?;
@@ -42,7 +42,7 @@ impl Client {
             (PrincipalPolicy::Require, _) => {
                 Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: Some(Box::new(answer)) })
             }
-            (_, Binding::NotBound) if self.key_kind.is_some() => {
+            (_, Binding::NotBound) if self.key_kind().is_some() => {
                 if !self.has_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!("{}: it counts for no wallet and no history", binding.words());
                 }
@@ -55,7 +55,7 @@ impl Client {
     /// A `GET` that anybody may repeat.
     pub(crate) async fn get<T: FromFields>(&self, path: &str) -> Result<Answer<T>, Error> {
         let reply = self.send(Method::GET, path, None, Repeat::Always).await?;
-        decode(reply, self.key_kind, typed)
+        decode(reply, typed)
     }
 
     /// A `POST` with a JSON body that was checked before.
@@ -66,7 +66,7 @@ impl Client {
         repeat: Repeat,
     ) -> Result<Answer<T>, Error> {
         let reply = self.send(Method::POST, path, Some(encode(body)?), repeat).await?;
-        decode(reply, self.key_kind, typed)
+        decode(reply, typed)
     }
 
     /// Any method, any path, any body.
@@ -76,12 +76,16 @@ impl Client {
         path: &str,
         body: Option<Bytes>,
     ) -> Result<Answer<T>, Error> {
+        // It would ask a proxy for a tunnel and not the server for an answer.
+        if method == Method::CONNECT {
+            return Err(Error::invalid("method", "the method CONNECT is not one of the API; use another"));
+        }
         let repeat = match method {
             Method::GET | Method::HEAD | Method::OPTIONS => Repeat::Always,
             _ => Repeat::NeverWhenUnknown,
         };
         let reply = self.send(method, path, body, repeat).await?;
-        decode(reply, self.key_kind, |body, text| {
+        decode(reply, |body, text| {
             // An empty answer (204, a HEAD) reads as null.
             let text = if body.is_empty() { "null" } else { text };
             serde_json::from_str(text)
@@ -116,13 +120,8 @@ fn typed<T: FromFields>(body: &Bytes, text: &str) -> Result<T, String> {
 }
 
 /// Reads a 2xx answer. What cannot be read is kept whole in the error: it may have been paid for.
-fn decode<T>(
-    reply: Reply,
-    key_kind: Option<KeyKind>,
-    read: impl FnOnce(&Bytes, &str) -> Result<T, String>,
-) -> Result<Answer<T>, Error> {
+fn decode<T>(reply: Reply, read: impl FnOnce(&Bytes, &str) -> Result<T, String>) -> Result<Answer<T>, Error> {
     let Reply { body, mut meta, request, may_have_been_charged } = reply;
-    meta.key_kind = key_kind;
     let value = match text_of(&body) {
         Ok(text) => check_depth(text).and_then(|()| read(&body, text)),
         Err(error) => Err(format!("it is not UTF-8 from byte {} on", error.valid_up_to())),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::StatusCode;
+use http::StatusCode;
 
 use crate::answer::Answer;
 use crate::meta::Meta;
@@ -43,6 +43,7 @@ pub enum Error {
     /// The client is not set up in a way that can work; nothing was sent.
     Config(String),
     /// The request cannot be right, so it was not sent.
+    #[non_exhaustive]
     Invalid {
         /// The field that is wrong, as the API names it.
         field: &'static str,
@@ -56,6 +57,7 @@ pub enum Error {
     /// The wallet's balance does not cover the call, which was not charged.
     PaymentRequired(Box<PaymentChallenge>),
     /// A route is not bound to a principal, or not known to be, and the policy requires it.
+    #[non_exhaustive]
     PrincipalNotBound {
         /// What says so.
         binding: Box<PrincipalBinding>,
@@ -70,6 +72,7 @@ pub enum Error {
     /// This server lacks the endpoint.
     Unsupported(Box<Failure>),
     /// Too many requests from this address.
+    #[non_exhaustive]
     RateLimited {
         /// How long the server asks to wait, if it said so.
         retry_after: Option<Duration>,
@@ -89,7 +92,6 @@ pub enum Error {
 }
 
 /// What is known about a call that failed after it was sent, or while it was being sent.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
     pub(crate) meta: Meta,
@@ -102,6 +104,24 @@ pub struct Failure {
     pub(crate) body: Bytes,
     pub(crate) may_have_been_charged: bool,
     pub(crate) source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Without headers and body: a program that ends with an error prints this, and either may be long or hold what is
+/// nobody else's business.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure")
+            .field("request", &self.request)
+            .field("status", &self.meta.status().map(|status| status.as_u16()))
+            .field("detail", &self.detail)
+            .field("code", &self.code)
+            .field("request_id", &self.meta.request_id())
+            .field("attempts", &self.meta.attempts())
+            .field("body_bytes", &self.body.len())
+            .field("may_have_been_charged", &self.may_have_been_charged)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Failure {
@@ -161,7 +181,8 @@ impl Error {
         }
     }
 
-    /// What is known about the failed exchange; `None` when nothing was sent.
+    /// What is known about the failed exchange; `None` when nothing was sent, and for
+    /// [`PrincipalNotBound`](Self::PrincipalNotBound), which has the whole answer.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Config(_) | Self::Invalid { .. } | Self::PrincipalNotBound { .. } => None,
@@ -255,7 +276,8 @@ impl Error {
             Self::NotFound(_) => format!("the server has no such thing at {request}: {detail}"),
             Self::Unsupported(_) => format!("this server does not offer {request}: {detail}"),
             Self::RateLimited { retry_after: Some(wait), .. } => {
-                format!("too many requests: {detail}; the server asks to wait {} s", wait.as_secs())
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                format!("too many requests: {detail}; the server asks to wait {seconds} s")
             }
             Self::RateLimited { .. } => format!("too many requests: {detail}"),
             Self::QuotaExceeded(_) => format!("the quota is used up: {detail}"),

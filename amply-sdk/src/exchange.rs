@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Method, StatusCode, Url};
+use http::header::{HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+use reqwest::Url;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::client::Options;
 use crate::error::{Error, Failure};
+use crate::key::KeyKind;
 use crate::meta::Meta;
 use crate::retry::{Budget, Effect, Repeat, RetryPolicy, delays, retry_after};
 use crate::text::one_line;
@@ -25,6 +27,7 @@ use crate::wire::{ErrorBody, PaymentChallenge};
 pub(crate) struct Exchange {
     transport: Arc<Transport>,
     budget: Arc<Budget>,
+    key_kind: Option<KeyKind>,
 }
 
 /// One call, before it is sent.
@@ -54,8 +57,13 @@ struct Setback {
 }
 
 impl Exchange {
-    pub(crate) fn new(transport: Transport) -> Self {
-        Self { transport: Arc::new(transport), budget: Arc::default() }
+    /// `key_kind` is that of the key that the transport sends.
+    pub(crate) fn new(transport: Transport, key_kind: Option<KeyKind>) -> Self {
+        Self { transport: Arc::new(transport), budget: Arc::default(), key_kind }
+    }
+
+    pub(crate) fn key_kind(&self) -> Option<KeyKind> {
+        self.key_kind
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -270,7 +278,8 @@ impl Call<'_> {
     }
 
     fn meta(&self, status: Option<StatusCode>, headers: HeaderMap, attempts: u32) -> Meta {
-        Meta { status, headers, attempts, elapsed: self.start.elapsed(), ..Meta::default() }
+        let (elapsed, key_kind) = (self.start.elapsed(), self.exchange.key_kind);
+        Meta { status, headers, attempts, elapsed, key_kind, body_request_id: None }
     }
 
     /// Whether the call has cost money, for all that is known after an attempt with this effect.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use reqwest::header::HeaderValue;
+use http::header::HeaderValue;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -20,7 +20,7 @@ pub enum KeyKind {
 
 /// An API key. It is shown in no log, error or `Debug` output, and its memory is cleared when it is dropped.
 #[derive(Clone)]
-pub struct ApiKey {
+pub(crate) struct ApiKey {
     /// `Bearer …`, ready to send; every clone shares the one buffer, which clears itself.
     header: HeaderValue,
     kind: KeyKind,
@@ -32,7 +32,7 @@ impl ApiKey {
     /// # Errors
     /// [`Error::Config`] when the key is empty or holds anything but visible ASCII characters, for example a
     /// line break that came along from a file. The key itself is not repeated in the error.
-    pub fn new(key: impl Into<String>) -> Result<Self, Error> {
+    pub(crate) fn new(key: impl Into<String>) -> Result<Self, Error> {
         let key = Zeroizing::new(key.into());
         if key.is_empty() {
             return Err(Error::config("the API key is empty; leave it out to call without a key"));
@@ -53,7 +53,7 @@ impl ApiKey {
     }
 
     /// What the form of the key says about it.
-    pub fn kind(&self) -> KeyKind {
+    pub(crate) fn kind(&self) -> KeyKind {
         self.kind
     }
 

@@ -3,12 +3,11 @@
 //! This file decides and does no I/O. Three things are read: headers, body, and the form of the key. Where they
 //! disagree the stricter reading wins: a call is bound only when something says so and nothing denies it.
 
-use reqwest::header::HeaderMap;
-use serde_json::Value;
+use http::header::HeaderMap;
 
 use crate::answer::Answer;
 use crate::key::KeyKind;
-use crate::wire::{RawJson, Route};
+use crate::wire::{Integration, RawJson, Route, read};
 
 /// What to do when a route is not bound to a principal.
 ///
@@ -78,11 +77,13 @@ impl PrincipalBinding {
             let word = headers.get(name)?.to_str().ok()?.trim();
             (!word.is_empty()).then(|| word.to_owned())
         };
-        let integration: Value = integration.and_then(|json| json.parse().ok()).unwrap_or_default();
-        let economics_in_body = integration.get("economics_mode").and_then(Value::as_str).map(str::to_owned);
+        let integration = integration.and_then(read::<Integration>).unwrap_or_default();
+        let economics_in_body = integration.economics_mode;
         let economics_in_head = word("x-amply-economics");
-        let header = word("x-amply-principal-bound").as_deref().and_then(flag);
-        let body = integration.get("principal_attached").and_then(Value::as_bool);
+        // A header that comes twice is one of two opinions: the stricter counts.
+        let bound = headers.get_all("x-amply-principal-bound").iter();
+        let header = bound.filter_map(|value| flag(value.to_str().ok()?.trim())).reduce(|a, b| a && b);
+        let body = integration.principal_attached;
         let auth_source = word("x-amply-auth-source");
         let signs = [
             header,
@@ -156,10 +157,11 @@ mod tests {
     const USER: Option<KeyKind> = Some(KeyKind::User);
 
     fn read(headers: &[(&'static str, &str)], integration: &str, key: Option<KeyKind>) -> PrincipalBinding {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (reqwest::header::HeaderName::from_static(name), value.parse().unwrap()));
-        PrincipalBinding::read(&headers.collect(), Some(&raw(integration)), key)
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        PrincipalBinding::read(&map, Some(&raw(integration)), key)
     }
 
     #[test]
@@ -179,6 +181,8 @@ mod tests {
             (&[], r#"{"principal_attached":false}"#, USER, NotBound, false),
             (&[], r#"{"principal_attached":"yes"}"#, USER, Unknown, false),
             (&[(BOUND, "1")], r#"{"principal_attached":false}"#, USER, NotBound, true),
+            (&[(BOUND, "1")], r#"{"principal_attached":"false","x":1e400}"#, USER, NotBound, true),
+            (&[(BOUND, "1"), (BOUND, "0")], "{}", USER, NotBound, false),
             (&[(BOUND, "0")], r#"{"principal_attached":true}"#, USER, NotBound, true),
             (&[(ECONOMICS, "settlement_eligible")], "{}", USER, Bound, false),
             (&[(ECONOMICS, "recommendation_only_no_principal")], "{}", USER, NotBound, false),

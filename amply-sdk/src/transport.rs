@@ -10,10 +10,11 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{
+use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
-use reqwest::{Method, StatusCode, Url};
+use http::{Method, StatusCode};
+use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
 use self::connecting::{Watch, watch};

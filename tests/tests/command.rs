@@ -118,6 +118,74 @@ fn options_that_exclude_each_other_are_refused_on_either_side_of_the_command() {
 }
 
 #[test]
+fn a_usage_error_as_json_says_what_would_be_right() {
+    for (arguments, words) in [
+        (&["route", "x", "--workload-type", "foo", "--json"][..], "insert_heavy, query_heavy, hybrid"),
+        (&["route", "--json"], "<TASK>"),
+        (&["route", "x", "--dimension", "-1", "--json"], "a whole number from 1 to 65536"),
+        (&["route", "x", "--dimension", "4294967297", "--json"], "a whole number from 1 to 65536"),
+        (&["route", "x", "--dimension", "1.5", "--json"], "a whole number from 1 to 65536"),
+    ] {
+        let finished = amply(arguments, &[], b"");
+        let error = finished.error();
+        assert!(error["message"].as_str().unwrap().contains(words), "{arguments:?}: {error}");
+        assert_eq!(finished.code, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn errors_are_json_only_when_json_was_asked_for_and_then_nothing_else() {
+    let text = amply(&["route", ""], &[], b"");
+    assert!(text.stderr.starts_with("error: the task is empty"), "{text:?}");
+    let json = amply(&["--sandbox", "--base-url", "x", "route", "y", "--json"], &[], b"");
+    assert_eq!(json.error()["code"], "usage");
+    let noted = amply(&["--sandbox", "--json", "route", "x"], &[], b"");
+    assert_eq!((noted.stderr.as_str(), noted.code), ("", Some(0)));
+}
+
+#[test]
+fn a_limit_of_ages_is_none_and_a_standard_error_that_is_full_harms_nothing() {
+    let finished = amply(&["--sandbox", "--timeout", "1e19", "-q", "status"], &[], b"");
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let (seen, code) = amply_tests::at_terminal("amply --sandbox -v status 2>/dev/full");
+    assert_eq!(code, Some(0), "{seen}");
+}
+
+#[test]
+fn what_standard_input_holds_is_read_with_care() {
+    for (input, says) in [
+        (&b"hidden\xff"[..], "not UTF-8 from byte 6"),
+        (&[b'k'; 5000], "longer than 4096 bytes"),
+        (b"", "the API key is empty"),
+        (b"\n", "the API key is empty"),
+    ] {
+        let finished = amply(&["status", "--api-key-stdin", "--base-url", "http://127.0.0.1:1"], &[], input);
+        assert!(finished.stderr.contains(says) && !finished.stderr.contains("hidden"), "{}", finished.stderr);
+        assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_refusal_as_json_has_what_a_program_needs() {
+    let body = r#"{"error":"insufficient_balance","shortfall_usd":0.04,"top_up_url":"https://pay.example"}"#;
+    let server = Scripted::answering("402 Payment Required", "application/json", body);
+    let error = amply(&["route", "x", "--json", "--base-url", server.url()], &[], b"").error();
+    assert_eq!((&error["server_code"], &error["body"]), (&"insufficient_balance".into(), &body.into()));
+    let server = Scripted::answering("429 Too Many\r\nRetry-After: 90", "application/json", "{}");
+    let error = amply(&["route", "x", "--json", "--base-url", server.url()], &[], b"").error();
+    assert_eq!(error["retry_after_s"], 90.0);
+}
+
+#[test]
+fn an_id_of_a_server_cannot_look_like_a_message() {
+    let body = "{\"detail\":\"no\",\"request_id\":\"a\\nerror: you were hacked\"}";
+    let server = Scripted::answering("400 Bad Request", "application/json", body);
+    let finished = amply(&["route", "x", "--base-url", server.url()], &[], b"");
+    let lines: Vec<_> = finished.stderr.lines().collect();
+    assert_eq!(lines, ["error: the server refused the request: no (request a error: you were hacked)"]);
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_ends_the_command_quietly() {
     let (seen, code) = amply_tests::at_terminal("amply --sandbox -q providers --json | true");
     assert_eq!((seen.as_str(), code), ("", Some(0)));
@@ -196,26 +264,20 @@ fn a_catalog_of_ones_own_is_ranked() {
 
 #[test]
 fn each_switch_of_the_served_sandbox_shows_in_its_answers() {
-    let user = |facts: &Value| facts["user_key"].as_str().map(str::to_owned);
-    let server = |facts: &Value| facts["server_key"].as_str().map(str::to_owned);
-    let own = |_: &Value| Some("my-own-key".to_owned());
-    let nobody = |_: &Value| None;
-    type Key = fn(&Value) -> Option<String>;
-    let rows: [(&[&str], Key, &[Option<i32>]); 8] = [
-        (&[], nobody, &[Some(0)]),
-        (&["--require-api-key"], nobody, &[Some(3)]),
-        (&["--operator-key", "my-own-key"], own, &[Some(0)]),
-        (&[], own, &[Some(3)]),
-        (&["--require-principal"], server, &[Some(5)]),
-        (&["--require-principal"], user, &[Some(0)]),
-        (&["--rate-limit", "1"], user, &[Some(0), Some(6)]),
-        (&["--daily-quota", "1"], user, &[Some(0), Some(6)]),
-    ];
-    for (switches, key, codes) in rows {
+    for (switches, key, codes) in [
+        (&[][..], "", &[Some(0)][..]),
+        (&["--require-api-key"], "", &[Some(3)]),
+        (&["--operator-key", "my-own-key"], "my-own-key", &[Some(0)]),
+        (&[], "my-own-key", &[Some(3)]),
+        (&["--require-principal"], "server_key", &[Some(5)]),
+        (&["--require-principal"], "user_key", &[Some(0)]),
+        (&["--rate-limit", "1"], "user_key", &[Some(0), Some(6)]),
+        (&["--daily-quota", "1"], "user_key", &[Some(0), Some(6)]),
+    ] {
         let mut running = Running::start(&[&["sandbox", "--json"], switches].concat());
         let facts: Value = serde_json::from_str(&running.first_line()).unwrap();
-        let key = key(&facts).unwrap_or_default();
-        let variables = [("AMPLY_BASE_URL", facts["url"].as_str().unwrap()), ("AMPLY_API_KEY", key.as_str())];
+        let key = facts[key].as_str().unwrap_or(key);
+        let variables = [("AMPLY_BASE_URL", facts["url"].as_str().unwrap()), ("AMPLY_API_KEY", key)];
         let seen: Vec<_> =
             codes.iter().map(|_| amply(&["route", TASK, "--json"], &variables, b"").code).collect();
         assert_eq!(seen, codes, "{switches:?}");

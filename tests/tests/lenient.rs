@@ -6,7 +6,7 @@
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use amply_sdk::{Answer, Client, Error, Route};
+use amply_sdk::{Answer, Client, Error, Method, Route};
 use amply_tests::json::Json;
 use amply_tests::readings;
 use amply_tests::recording::recordings;
@@ -409,6 +409,33 @@ async fn derived_rankings_put_the_recommended_one_first_and_then_go_by_score() {
         assert_eq!(derived, expected, "{rankings}");
     }
     assert!(saying.route(r#"{"recommended":"b"}"#).await.unwrap().rankings().is_empty());
+}
+
+#[tokio::test]
+async fn rankings_without_ranks_are_put_in_order_and_numbered() {
+    let saying = Saying::start().await.unwrap();
+    let rankings = r#"[{"provider_id":"a","score":0.1},{"provider_id":"c","score":0.9},{"provider_id":"b","score":0.5}]"#;
+    let route = saying.route(&format!(r#"{{"recommended":"b","rankings":{rankings}}}"#)).await.unwrap();
+    let places: Vec<_> = route.rankings().into_iter().map(|place| (place.rank, place.provider_id)).collect();
+    let expected = [(Some(1), "b"), (Some(2), "c"), (Some(3), "a")].map(|(rank, id)| (rank, id.to_owned()));
+    assert_eq!(places, expected);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_kept_as_json_is_read_again() {
+    let saying = Saying::start().await.unwrap();
+    let body = r#"{"recommended":"qdrant","score":"0.5","new":[1.10,1e400],"score":0.9}"#;
+    let route = saying.route(body).await.unwrap();
+    assert_eq!(serde_json::from_str::<Route>(body).unwrap(), *route);
+    assert_eq!(serde_json::to_string(&route.extra).unwrap(), r#"{"new":[1.10,1e400]}"#);
+    let value = serde_json::json!({"recommended": "qdrant", "score": 0.9});
+    assert_eq!(serde_json::from_value::<Route>(value).unwrap().score, Some(0.9));
+    let error = serde_json::from_str::<Route>(r#"{"score":1}"#).unwrap_err().to_string();
+    assert!(error.contains("`recommended`"), "{error}");
+
+    let client = saying.say(body);
+    let raw: Answer<Route> = client.request(Method::GET, "/kept", None::<&()>).await.unwrap();
+    assert_eq!((&*raw, raw.text()), (&*route, body));
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ fn the_command_requires_warns_or_ignores() {
         let quiet = run(policy, more);
         assert_eq!((quiet.stderr.as_str(), quiet.code), ("", Some(0)), "{policy}");
     }
-    let required = run("require", &[]);
+    let required = run("require", &["--json"]);
     assert_eq!((required.stdout.as_str(), required.code), ("", Some(5)));
     let error = required.error();
     assert_eq!((&error["code"], &error["body"]), (&"principal_not_bound".into(), &BODY.into()), "{error}");

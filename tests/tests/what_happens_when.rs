@@ -33,6 +33,7 @@ fn server(what_happens: &str) -> Option<Scripted> {
         "a redirect to another origin" => {
             Scripted::answering("308 Moved\r\nLocation: http://127.0.0.1:9/api/v1/route", JSON, "")
         }
+        "408" => Scripted::answering("408 Request Timeout", JSON, "{}"),
         "500" => Scripted::answering("500 Internal Server Error", JSON, ""),
         "503 in HTML" => Scripted::answering("503 Service Unavailable", "text/html", HTML),
         "the answer is cut off" => {
@@ -48,11 +49,18 @@ fn server(what_happens: &str) -> Option<Scripted> {
 #[tokio::test]
 async fn a_call_is_sent_again_as_the_page_says() {
     let rows = table(PAGE, "When a call is sent again");
-    assert_eq!(rows.len(), 18);
+    assert_eq!(rows.len(), 19);
     for row in rows {
-        let [what_happens, _effect, get, route, opted_in, post, code, charged] = row.as_slice() else {
+        let [what_happens, effect, get, route, opted_in, post, code, charged] = row.as_slice() else {
             panic!("{row:?}");
         };
+        // What is charged, and what only a repeatable call repeats, is what cannot have had no effect.
+        assert_eq!(effect != "none", charged == "yes", "{what_happens}");
+        assert_eq!(
+            effect == "unknown",
+            (get.as_str(), route.as_str()) == ("3 times", "once"),
+            "{what_happens}"
+        );
         let server = server(what_happens);
         let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
         let url = server.as_ref().map_or(format!("http://{closed}"), |server| server.url().to_owned());
@@ -140,7 +148,7 @@ async fn a_route_counts_for_whom_the_page_says() {
             assert_eq!(seen, expected, "{row:?} under {policy:?}");
             let principal = match outcome {
                 Ok(route) => route.principal(),
-                Err(Error::PrincipalNotBound { binding, answer: Some(_) }) => *binding,
+                Err(Error::PrincipalNotBound { binding, answer: Some(_), .. }) => *binding,
                 Err(_) => continue,
             };
             let mut words = match principal.binding {

@@ -9,27 +9,52 @@ mod status;
 
 pub(crate) use self::route::{RouteArgs, page};
 pub(crate) use self::sandbox::SandboxArgs;
-use crate::args::{Args, Command};
+use amply_sdk::RouteRequest;
+
+use crate::args::{Command, Global};
 use crate::exit::Failed;
 use crate::session::Session;
 use crate::term::Term;
 
-pub(crate) async fn run(args: &Args, term: &Term) -> Result<(), Failed> {
-    if let Command::Sandbox(sandbox) = &args.command {
-        return sandbox::run(sandbox, term).await;
+/// What is to be done, read and checked.
+pub(crate) enum Job<'a> {
+    Route(RouteRequest),
+    Providers,
+    Health,
+    Status,
+    PlatformMetrics,
+    Sandbox(&'a SandboxArgs),
+}
+
+/// Checks what was typed, and reads the task where it comes from standard input.
+pub(crate) fn prepare(command: &Command) -> Result<Job<'_>, Failed> {
+    Ok(match command {
+        Command::Route(route) => Job::Route(route.request()?),
+        Command::Providers => Job::Providers,
+        Command::Health => Job::Health,
+        Command::Status => Job::Status,
+        Command::PlatformMetrics => Job::PlatformMetrics,
+        Command::Sandbox(sandbox) => Job::Sandbox(sandbox),
+    })
+}
+
+pub(crate) async fn run(
+    job: Job<'_>,
+    key: Option<String>,
+    global: &Global,
+    term: &Term,
+) -> Result<(), Failed> {
+    if let Job::Sandbox(args) = job {
+        return sandbox::run(args, term).await;
     }
-    // What was typed is checked before a sandbox starts or a key is read.
-    let request = match &args.command {
-        Command::Route(route) => Some(route.request()?),
-        _ => None,
-    };
-    let session = Session::open(&args.global, term).await?;
-    match (&args.command, request) {
-        (Command::Route(_), Some(request)) => route::run(&session, request, term).await,
-        (Command::Providers, _) => providers::run(&session, term).await,
-        (Command::Health, _) => health::run(&session, term).await,
-        (Command::Status, _) => status::run(&session, term).await,
-        (Command::PlatformMetrics, _) => platform_metrics::run(&session, term).await,
-        (Command::Route(_) | Command::Sandbox(_), _) => Ok(()),
+    let session = Session::open(global, key, term).await?;
+    match job {
+        Job::Route(request) => route::run(&session, request, term).await,
+        Job::Providers => providers::run(&session, term).await,
+        Job::Health => health::run(&session, term).await,
+        Job::Status => status::run(&session, term).await,
+        Job::PlatformMetrics => platform_metrics::run(&session, term).await,
+        // Has returned above: it is a server, and needs no client.
+        Job::Sandbox(_) => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use anstyle::AnsiColor;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::exit::Failed;
-use crate::session::{Session, read_stdin};
+use crate::session::{Session, task_from_stdin};
 use crate::table::{self, number, text};
 use crate::term::Term;
 
@@ -15,13 +15,13 @@ pub(crate) struct RouteArgs {
     #[arg(value_name = "TASK")]
     task: String,
     /// Dimensions of one vector, 1 to 65536
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = dimension)]
     dimension: Option<u32>,
     /// What the workload mostly does
-    #[arg(long, value_name = "TYPE", ignore_case = true, value_parser = words::<WorkloadType>(WorkloadType::ALL.map(|(word, _)| word)))]
+    #[arg(long, value_name = "TYPE", ignore_case = true, value_parser = words::<WorkloadType>(WorkloadType::ALL))]
     workload_type: Option<WorkloadType>,
     /// How involved the metadata filters are
-    #[arg(long, value_name = "LEVEL", ignore_case = true, value_parser = words::<FilterComplexity>(FilterComplexity::ALL.map(|(word, _)| word)))]
+    #[arg(long, value_name = "LEVEL", ignore_case = true, value_parser = words::<FilterComplexity>(FilterComplexity::ALL))]
     filter_complexity: Option<FilterComplexity>,
     /// Hint: a provider that costs much more ranks lower; 0 switches it off
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
@@ -46,12 +46,17 @@ pub(crate) struct RouteArgs {
     enterprise_policy: Option<String>,
 }
 
+/// A whole number; its range is the server's affair, and checked with the rest of the request.
+fn dimension(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "it must be a whole number from 1 to 65536".to_owned())
+}
+
 /// The words that the API knows, as a parser that names them when another one comes.
-fn words<T>(words: [&'static str; 3]) -> impl TypedValueParser<Value = T>
+fn words<T>(all: &[(&'static str, T)]) -> impl TypedValueParser<Value = T>
 where
     T: std::str::FromStr<Err = amply_sdk::Error> + Clone + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+    PossibleValuesParser::new(all.iter().map(|(word, _)| *word)).try_map(|word| word.parse::<T>())
 }
 
 impl RouteArgs {
@@ -61,7 +66,7 @@ impl RouteArgs {
 
     /// The request that was typed, checked.
     pub(crate) fn request(&self) -> Result<RouteRequest, Failed> {
-        let task = if self.reads_stdin() { read_stdin("the task")? } else { self.task.clone() };
+        let task = if self.reads_stdin() { task_from_stdin()? } else { self.task.clone() };
         let mut request = RouteRequest::new(task);
         if let Some(dimension) = self.dimension {
             request = request.dimension(dimension);
@@ -153,14 +158,15 @@ pub(crate) fn page(route: &Route, term: &Term) -> String {
     }
     let cost = route.estimated_cost_usd.map(|cost| format!(", estimated cost ${cost}"));
     let p99 = route.expected_p99_latency_ms.map(|ms| format!(", expected p99 {ms} ms"));
-    let summary = format!("{}{}{}", route.recommended, cost.unwrap_or_default(), p99.unwrap_or_default());
+    let recommended = table::one_line(&route.recommended);
+    let summary = format!("{}{}{}", recommended, cost.unwrap_or_default(), p99.unwrap_or_default());
     let summary = table::wrapped(&format!("Recommended: {summary}"), term.width());
     paragraphs.push(term.styled(anstyle::Style::new().bold(), &summary));
     if let Some(why) = route.explain() {
         paragraphs.push(table::wrapped(&why, term.width()));
     }
     if let Some(route_id) = &route.route_id {
-        paragraphs.push(table::wrapped(&format!("Route id: {route_id}"), term.width()));
+        paragraphs.push(table::wrapped(&format!("Route id: {}", table::one_line(route_id)), term.width()));
     }
     paragraphs.join("\n\n")
 }

@@ -153,8 +153,7 @@ impl ClientBuilder {
             connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(5)),
         })?;
         Ok(Client {
-            exchange: Exchange::new(transport),
-            key_kind: key.map(|key| key.kind()),
+            exchange: Exchange::new(transport, key.map(|key| key.kind())),
             options,
             has_warned: Arc::default(),
         })

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use reqwest::Method;
+use http::Method;
 use serde::Serialize;
 
 pub use self::builder::ClientBuilder;
@@ -34,7 +34,6 @@ use crate::wire::{Health, OpenApi, PlatformMetrics, Providers, Route, RouteReque
 pub struct Client {
     pub(crate) exchange: Exchange,
     pub(crate) options: Options,
-    pub(crate) key_kind: Option<KeyKind>,
     /// Whether a missing principal was warned about; shared by all copies.
     pub(crate) has_warned: Arc<AtomicBool>,
 }
@@ -73,7 +72,7 @@ impl Client {
 
     /// What the form of the key says about it; `None` without a key.
     pub fn key_kind(&self) -> Option<KeyKind> {
-        self.key_kind
+        self.exchange.key_kind()
     }
 
     /// Asks which provider should run a task and returns the ranked answer (`POST /route`).
@@ -180,7 +179,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("base_url", &self.base_url())
-            .field("key_kind", &self.key_kind)
+            .field("key_kind", &self.key_kind())
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

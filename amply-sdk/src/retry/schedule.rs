@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use http::header::{HeaderMap, RETRY_AFTER};
 
 /// Waits between attempts: from 100 ms, doubling, at most 5 s, with jitter.
 pub(crate) fn delays() -> impl Iterator<Item = Duration> {

@@ -110,6 +110,27 @@ pub(crate) fn check_depth(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Reads a kept answer again, from JSON text (`serde_json::from_str`) or from a `serde_json::Value`.
+macro_rules! deserialize_by_fields {
+    ($($answer:ty),+) => {$(
+        impl<'de> serde::Deserialize<'de> for $answer {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+                $crate::wire::fields::from_text(raw.get()).map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+pub(crate) use deserialize_by_fields;
+
+/// Reads an object from its text.
+pub(crate) fn from_text<T: FromFields>(text: &str) -> Result<T, String> {
+    let body = Bytes::copy_from_slice(text.as_bytes());
+    let text = text_of(&body).map_err(|error| error.to_string())?;
+    check_depth(text)?;
+    T::from_fields(Fields::parse(&body, text).map_err(|error| error.to_string())?)
+}
+
 struct Entries<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {

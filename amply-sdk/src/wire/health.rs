@@ -4,7 +4,7 @@ use super::fields::{Fields, FromFields};
 use super::json::{Extra, FromJson, Part};
 
 /// How the providers are, by probes every five minutes (API documentation, `GET /health`). It needs a key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Health {
     /// Whether the service answers.
@@ -35,7 +35,7 @@ impl FromFields for Health {
 }
 
 /// How one provider is. // [our] the documentation names the endpoint and not these fields
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ProviderHealth {
     /// The provider's id, as routes name it.

@@ -21,10 +21,14 @@ pub(crate) use fields::{Fields, FromFields, check_depth, text_of};
 pub use health::{Health, HealthState, ProviderHealth};
 #[cfg(test)]
 pub(crate) use json::raw;
+pub(crate) use json::read;
 pub use json::{Extra, RawJson};
 pub use openapi::{OpenApi, Operation};
 pub use platform_metrics::{CategoryDecisions, PlatformMetrics};
 pub use providers::{Provider, Providers};
+pub(crate) use route::Integration;
 pub use route::{Components, ProviderMetrics, Ranking, RawMetrics, Route};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
+
+fields::deserialize_by_fields!(Health, OpenApi, PlatformMetrics, Providers, Route, Status);

@@ -6,7 +6,7 @@ use super::fields::{Fields, FromFields};
 use super::json::{Extra, RawJson, read};
 
 /// A server's own description of what it serves, an OpenAPI 3 document (API documentation, `GET /openapi`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct OpenApi {
     /// The version of the OpenAPI format.

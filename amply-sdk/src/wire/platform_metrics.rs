@@ -4,7 +4,7 @@ use super::fields::{Fields, FromFields};
 use super::json::Extra;
 
 /// Public totals of the whole platform (API documentation, `GET /platform-metrics`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PlatformMetrics {
     /// Whether the service answers.
@@ -60,7 +60,7 @@ impl FromFields for PlatformMetrics {
 }
 
 /// How many routes fell into a category of providers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CategoryDecisions {
     /// The category, for example `vector_db`.

@@ -8,7 +8,7 @@ use super::json::Extra;
 use crate::money::Usd;
 
 /// The providers that a server ranks (API documentation, `GET /providers`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Providers {
     /// The providers, in the catalog's order.
@@ -39,7 +39,7 @@ impl FromFields for Providers {
 }
 
 /// One provider of the catalog. Rates and scores are shares from 0 to 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Provider {
     /// The provider's id, as routes name it.

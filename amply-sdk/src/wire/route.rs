@@ -12,7 +12,7 @@ use crate::money::Usd;
 /// The answer to "which provider should run this task?" (API documentation, `POST /route`).
 ///
 /// Only [`recommended`](Self::recommended) is always there. Success rates and scores are shares from 0 to 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Route {
     /// The id of the provider to use, for example `qdrant`.
@@ -54,16 +54,15 @@ pub struct Route {
 impl Route {
     /// The providers, best first.
     ///
-    /// From the answer's `rankings`, by their rank; on a server that sends none, the recommended provider and then the
-    /// others by their scores in `raw_metrics`. Empty when the answer has neither.
+    /// From the answer's `rankings`, by their rank; on a server that sends none (or no ranks), the recommended provider
+    /// and then the others by their scores. Empty when the answer has neither `rankings` nor `raw_metrics`.
     pub fn rankings(&self) -> Vec<Ranking> {
         match &self.rankings {
-            Some(rankings) if !rankings.is_empty() => {
-                let mut rankings = rankings.clone();
-                rankings.sort_by_key(|ranking| ranking.rank.unwrap_or(u64::MAX));
-                rankings
+            Some(rankings) if !rankings.is_empty() => self.ranked(rankings.clone()),
+            _ => {
+                let metrics = self.raw_metrics().map(|raw| raw.all_providers).unwrap_or_default();
+                self.ranked(metrics.into_iter().map(|(id, metrics)| Ranking::derived(id, metrics)).collect())
             }
-            _ => self.derived_rankings(),
         }
     }
 
@@ -96,15 +95,13 @@ impl Route {
         self.raw_metrics().and_then(|raw| raw.catalog_source).is_some_and(|source| source == "seed")
     }
 
-    fn derived_rankings(&self) -> Vec<Ranking> {
-        let mut rankings: Vec<Ranking> = self
-            .raw_metrics()
-            .map(|raw| raw.all_providers)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(id, metrics)| Ranking::derived(id, metrics))
-            .collect();
-        // Sent scores are rounded, and hard limits may rule out the best score: what is recommended comes first.
+    /// By rank where each has one. Else by score, and then sent scores are rounded and hard limits may have ruled out
+    /// the best one: what is recommended comes first.
+    fn ranked(&self, mut rankings: Vec<Ranking>) -> Vec<Ranking> {
+        if rankings.iter().all(|ranking| ranking.rank.is_some()) {
+            rankings.sort_by_key(|ranking| ranking.rank);
+            return rankings;
+        }
         rankings.sort_by(|a, b| {
             let is_other = |ranking: &Ranking| ranking.provider_id != self.recommended;
             let by_score = b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal);
@@ -151,8 +148,24 @@ impl FromFields for Route {
     }
 }
 
+/// Whose call it was, in the body (`integration`).
+#[derive(Default)]
+pub(crate) struct Integration {
+    pub(crate) principal_attached: Option<bool>,
+    pub(crate) economics_mode: Option<String>,
+}
+
+impl FromFields for Integration {
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
+        Ok(Self {
+            principal_attached: fields.take("principal_attached"),
+            economics_mode: fields.take("economics_mode"),
+        })
+    }
+}
+
 /// One provider's place in the ranking of a [`Route`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Ranking {
     /// The provider's id.
@@ -216,7 +229,7 @@ impl FromFields for Ranking {
 }
 
 /// What a ranking was computed from (`raw_metrics` of the answer).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RawMetrics {
     /// Every provider's figures, in the catalog's order.
@@ -265,7 +278,7 @@ impl FromFields for RawMetrics {
 }
 
 /// One provider's figures within [`RawMetrics`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ProviderMetrics {
     /// The composite score, 0 to 1.
@@ -302,7 +315,7 @@ impl FromFields for ProviderMetrics {
 }
 
 /// The components of a score, each 0 to 1, higher is better.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Components {
     /// How often calls succeed.

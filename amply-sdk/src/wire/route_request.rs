@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::money::Usd;
-use crate::text::one_line;
+use crate::text::{acts_on_a_terminal, one_line};
 
 /// The most UTF-16 units that a task may have: the server counts as JavaScript does, so an emoji is two.
 const MAX_TASK_UNITS: usize = 8000;
@@ -210,8 +210,19 @@ pub enum WorkloadType {
 
 impl WorkloadType {
     /// Every value, with the word that the API has for it.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("insert_heavy", Self::InsertHeavy), ("query_heavy", Self::QueryHeavy), ("hybrid", Self::Hybrid)];
+    pub const ALL: &'static [(&'static str, Self)] =
+        &[("insert_heavy", Self::InsertHeavy), ("query_heavy", Self::QueryHeavy), ("hybrid", Self::Hybrid)];
+}
+
+impl WorkloadType {
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InsertHeavy => "insert_heavy",
+            Self::QueryHeavy => "query_heavy",
+            Self::Hybrid => "hybrid",
+        }
+    }
 }
 
 impl FromStr for WorkloadType {
@@ -219,7 +230,7 @@ impl FromStr for WorkloadType {
 
     /// Reads the API's word; a hyphen serves as well as an underscore, and capitals do not matter.
     fn from_str(word: &str) -> Result<Self, Error> {
-        from_word("workload_type", word, &Self::ALL)
+        from_word("workload_type", word, Self::ALL)
     }
 }
 
@@ -238,8 +249,19 @@ pub enum FilterComplexity {
 
 impl FilterComplexity {
     /// Every value, with the word that the API has for it.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("low", Self::Low), ("medium", Self::Medium), ("high", Self::High)];
+    pub const ALL: &'static [(&'static str, Self)] =
+        &[("low", Self::Low), ("medium", Self::Medium), ("high", Self::High)];
+}
+
+impl FilterComplexity {
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
 }
 
 impl FromStr for FilterComplexity {
@@ -247,7 +269,7 @@ impl FromStr for FilterComplexity {
 
     /// Reads the API's word; capitals do not matter.
     fn from_str(word: &str) -> Result<Self, Error> {
-        from_word("filter_complexity", word, &Self::ALL)
+        from_word("filter_complexity", word, Self::ALL)
     }
 }
 
@@ -275,10 +297,14 @@ fn check_tag(tag: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._:@/-".contains(c);
     let refuse = |why: String| Err(Error::invalid("referral_tag", format!("referral_tag {why}")));
     match tag.chars().find(|c| !allowed(*c)) {
-        // A control character is named, not shown.
+        // What would act on a terminal is named, not shown.
         Some(c) => refuse(format!(
             "holds {}; it may have letters, digits and . _ : @ / - only",
-            if c.is_control() { format!("the character U+{:04X}", u32::from(c)) } else { format!("`{c}`") }
+            if acts_on_a_terminal(c) {
+                format!("the character U+{:04X}", u32::from(c))
+            } else {
+                format!("`{c}`")
+            }
         )),
         None if tag.is_empty() || tag.len() > 64 => {
             refuse(format!("has {} characters; it must have 1 to 64", tag.len()))

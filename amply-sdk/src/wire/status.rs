@@ -9,7 +9,7 @@ use super::json::{Extra, FromJson, Part};
 ///
 /// `ok` alone does not say that the catalog is live: see [`data_mode`](Self::data_mode) and
 /// [`Diagnostics::catalog_issue`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
     /// Whether the service answers.
@@ -127,7 +127,7 @@ impl FromJson for DataMode {
 }
 
 /// The limit on requests per address.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RateLimit {
     /// Whether there is one.
@@ -149,7 +149,7 @@ impl FromFields for RateLimit {
 }
 
 /// A server's view of itself; most of it only on some servers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Diagnostics {
     /// The database behind the catalog; `none` without one.
