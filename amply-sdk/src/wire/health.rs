@@ -34,7 +34,8 @@ impl FromFields for Health {
     }
 }
 
-/// How one provider is. // [our] the documentation names the endpoint and not these fields
+/// How one provider is.
+// [our] the documentation names the endpoint and not these fields
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ProviderHealth {
