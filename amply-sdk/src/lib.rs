@@ -51,6 +51,6 @@ pub use text::printable;
 pub use wire::{
     AuthMode, CategoryDecisions, Components, DataMode, Diagnostics, Extra, FilterComplexity, Health,
     HealthState, OpenApi, Operation, PaymentChallenge, PlatformMetrics, Provider, ProviderHealth,
-    ProviderMetrics, Providers, Ranking, RateLimit, RawJson, RawMetrics, Route, RouteRequest, Status,
-    WorkloadType,
+    ProviderMetrics, Providers, Ranking, RateLimit, RawJson, RawMetrics, Route, RouteRequest, RuledOut,
+    Status, WorkloadType,
 };

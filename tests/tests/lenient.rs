@@ -422,6 +422,20 @@ async fn rankings_without_ranks_are_put_in_order_and_numbered() {
 }
 
 #[tokio::test]
+async fn what_was_ruled_out_may_be_ids_or_objects() {
+    let saying = Saying::start().await.unwrap();
+    let out =
+        r#"["a",{"provider_id":"b","reasons":["slow","dear"]},{"provider_id":"c","reason":"slow"},{"x":1}]"#;
+    let route = saying.route(&format!(r#"{{"recommended":"q","filtered_out":{out}}}"#)).await.unwrap();
+    let read: Vec<_> = route.ruled_out().into_iter().map(|out| (out.provider_id, out.reasons)).collect();
+    let expected = [("a", vec![]), ("b", vec!["slow", "dear"]), ("c", vec!["slow"])];
+    let expected =
+        expected.map(|(id, reasons)| (id.to_owned(), reasons.into_iter().map(str::to_owned).collect()));
+    assert_eq!(read, expected);
+    assert_eq!(route.filtered_out.as_ref().unwrap().text(), out);
+}
+
+#[tokio::test]
 async fn an_answer_that_was_kept_as_json_is_read_again() {
     let saying = Saying::start().await.unwrap();
     let body = r#"{"recommended":"qdrant","score":"0.5","new":[1.10,1e400],"score":0.9}"#;

@@ -1,5 +1,6 @@
 //! Whose wallet a route counts for: what the answer says, and what the policy makes of it.
 
+use amply_sandbox::{Release, Sandbox};
 use amply_sdk::{Binding, Client, Error, KeyKind, PrincipalPolicy};
 use amply_tests::{Log, Scripted, amply, at_terminal};
 
@@ -105,6 +106,31 @@ async fn nobody_is_warned_about_a_call_without_a_key_a_silent_server_or_by_polic
         client(&server, key, policy).unwrap().route_task("x").await.unwrap();
     }
     assert!(!log.text().contains("WARN"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn the_sandbox_tells_a_users_key_from_an_operators_and_an_older_one_tells_nothing() {
+    let newer = Sandbox::builder().start().await.unwrap();
+    let older = Sandbox::builder().release(Release::V3_1_12).start().await.unwrap();
+    for (sandbox, key, binding) in [
+        (&newer, Some(newer.user_key()), Binding::Bound),
+        (&newer, Some(newer.server_key()), Binding::NotBound),
+        (&newer, None, Binding::NotBound),
+        (&older, Some(older.user_key()), Binding::Unknown),
+    ] {
+        let mut builder = Client::builder().base_url(sandbox.url());
+        if let Some(key) = key {
+            builder = builder.api_key(key);
+        }
+        let route = builder.build().unwrap().route_task("store 1M vectors").await.unwrap();
+        let principal = route.principal();
+        assert_eq!((principal.binding, principal.is_contradictory), (binding, false), "{principal:?}");
+    }
+    let strict = Sandbox::builder().require_principal(true).start().await.unwrap();
+    let client = Client::builder().base_url(strict.url()).api_key(strict.server_key()).build().unwrap();
+    let error = client.route_task("x").await.unwrap_err();
+    assert_eq!(error.code(), "forbidden");
+    assert!(error.to_string().contains("a key that belongs to an account"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `amply route`: a task in, a ranking out.
 
-use amply_sdk::{FilterComplexity, Ranking, Route, RouteRequest, Usd, WorkloadType};
+use amply_sdk::{FilterComplexity, Ranking, Route, RouteRequest, RuledOut, Usd, WorkloadType};
 use anstyle::AnsiColor;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -164,6 +164,15 @@ pub(crate) fn page(route: &Route, term: &Term) -> String {
     paragraphs.push(term.styled(anstyle::Style::new().bold(), &summary));
     if let Some(why) = route.explain() {
         paragraphs.push(table::wrapped(&why, term.width()));
+    }
+    let ruled_out = route.ruled_out();
+    if !ruled_out.is_empty() {
+        let one = |out: &RuledOut| match out.reasons.is_empty() {
+            true => out.provider_id.clone(),
+            false => format!("{} ({})", out.provider_id, out.reasons.join(", ")),
+        };
+        let list = ruled_out.iter().map(one).collect::<Vec<_>>().join("; ");
+        paragraphs.push(table::wrapped(&format!("Ruled out: {}", table::one_line(&list)), term.width()));
     }
     if let Some(route_id) = &route.route_id {
         paragraphs.push(table::wrapped(&format!("Route id: {}", table::one_line(route_id)), term.width()));

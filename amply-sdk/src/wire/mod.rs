@@ -27,7 +27,7 @@ pub use openapi::{OpenApi, Operation};
 pub use platform_metrics::{CategoryDecisions, PlatformMetrics};
 pub use providers::{Provider, Providers};
 pub(crate) use route::Integration;
-pub use route::{Components, ProviderMetrics, Ranking, RawMetrics, Route};
+pub use route::{Components, ProviderMetrics, Ranking, RawMetrics, Route, RuledOut};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 

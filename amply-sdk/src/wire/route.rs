@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::fields::{Fields, FromFields};
-use super::json::{Extra, RawJson, read};
+use super::json::{Extra, FromJson, Part, RawJson, read};
 use crate::money::Usd;
 
 /// The answer to "which provider should run this task?" (API documentation, `POST /route`).
@@ -41,7 +41,7 @@ pub struct Route {
     pub agent_hints: Option<RawJson>,
     /// What the hard limits of the request did to the costs.
     pub cost_analysis: Option<RawJson>,
-    /// The providers that the hard limits of the request ruled out.
+    /// The providers that the hard limits of the request ruled out. See [`ruled_out`](Self::ruled_out).
     pub filtered_out: Option<RawJson>,
     /// Whose wallet and history the call counted for, and links to them.
     pub integration: Option<RawJson>,
@@ -64,6 +64,11 @@ impl Route {
                 self.ranked(metrics.into_iter().map(|(id, metrics)| Ranking::derived(id, metrics)).collect())
             }
         }
+    }
+
+    /// The providers that the hard limits of the request ruled out, each with the reasons.
+    pub fn ruled_out(&self) -> Vec<RuledOut> {
+        self.filtered_out.as_ref().and_then(read).unwrap_or_default()
     }
 
     /// Everything the ranking was computed from. Decoded at each call: keep the result.
@@ -225,6 +230,28 @@ impl FromFields for Ranking {
             confidence_sources: fields.take("confidence_sources"),
             extra: fields.rest(),
         })
+    }
+}
+
+/// A provider that a hard limit of the request ruled out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RuledOut {
+    /// The provider's id.
+    pub provider_id: String,
+    /// Why, in the server's words.
+    pub reasons: Vec<String>,
+}
+
+// [our] the documentation names the list and not what is in it: an object, or an id alone
+impl FromJson for RuledOut {
+    fn from_json(part: Part<'_>) -> Option<Self> {
+        if let Some(provider_id) = String::from_json(part) {
+            return Some(Self { provider_id, reasons: Vec::new() });
+        }
+        let mut fields = Fields::parse(part.body, part.text).ok()?;
+        let reasons = fields.take("reasons").or_else(|| Some(vec![fields.take("reason")?]));
+        Some(Self { provider_id: fields.take("provider_id")?, reasons: reasons.unwrap_or_default() })
     }
 }
 
