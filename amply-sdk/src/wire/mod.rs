@@ -11,6 +11,7 @@ mod json;
 mod openapi;
 mod platform_metrics;
 mod providers;
+mod ranking;
 mod route;
 mod route_request;
 mod status;
@@ -26,8 +27,9 @@ pub use json::{Extra, RawJson};
 pub use openapi::{OpenApi, Operation};
 pub use platform_metrics::{CategoryDecisions, PlatformMetrics};
 pub use providers::{Provider, Providers};
+pub use ranking::{Components, ProviderMetrics, Ranking, RawMetrics};
 pub(crate) use route::Integration;
-pub use route::{Components, ProviderMetrics, Ranking, RawMetrics, Route, RuledOut};
+pub use route::{Route, RuledOut};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 
