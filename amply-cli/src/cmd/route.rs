@@ -23,16 +23,16 @@ pub(crate) struct RouteArgs {
     /// How involved the metadata filters are
     #[arg(long, value_name = "LEVEL", ignore_case = true, value_parser = words::<FilterComplexity>(FilterComplexity::ALL))]
     filter_complexity: Option<FilterComplexity>,
-    /// Hint: a provider that costs much more ranks lower; 0 switches it off
+    /// Hint in USD, 0.01 unless given: a provider that costs much more ranks lower; 0 switches it off
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     budget_usd: Option<Usd>,
-    /// Hint: a provider whose p99 is much slower ranks lower; 0 switches it off
+    /// Hint in ms, 200 unless given: a provider whose p99 is much slower ranks lower; 0 switches it off
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     latency_target_ms: Option<f64>,
-    /// Hard limit on the cost of a million operations
+    /// Hard limit in USD for a million operations: what costs more is ruled out
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     budget_usd_per_1m_ops: Option<Usd>,
-    /// Hard limit on the p99 latency
+    /// Hard limit in ms: a provider whose p99 is slower is ruled out
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     slo_p99_ms: Option<f64>,
     /// Where the call came from: 1 to 64 letters, digits and . _ : @ / -
