@@ -1,11 +1,10 @@
 //! What shall go wrong, and with which calls. It is carried out in `endpoint::fault` and, byte by byte, in `wire`.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde::Serialize;
+
+use crate::calls::{Calls, Planned};
 
 /// A fault and the calls it is for. Given to [`Control::fault`](crate::Control::fault).
 ///
@@ -28,14 +27,6 @@ pub struct Fault {
     kind: Kind,
     effect: Option<Effect>,
     pub(crate) answer: FaultAnswer,
-}
-
-/// Counted from 1, from when the fault was added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Calls {
-    Always,
-    First(u64),
-    Nth(u64),
 }
 
 /// What goes wrong.
@@ -205,14 +196,6 @@ impl Fault {
     fn is_for(&self, path: &str) -> bool {
         self.path.as_deref().is_none_or(|of| of == endpoint_of(path))
     }
-
-    fn is_for_call(&self, number: u64) -> bool {
-        match self.calls {
-            Calls::Always => true,
-            Calls::First(count) => number <= count,
-            Calls::Nth(nth) => number == nth,
-        }
-    }
 }
 
 /// `/route` for `/api/v1/route`, `route` and itself.
@@ -227,31 +210,20 @@ fn valid(status: u16) -> u16 {
 
 /// The faults of a sandbox, each with the calls it has seen.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Vec<(Fault, u64)>>);
+pub(crate) struct Faults(Planned<Fault>);
 
 impl Faults {
     pub(crate) fn add(&self, fault: Fault) {
-        self.faults().push((fault, 0));
+        self.0.add(fault.calls, fault);
     }
 
     pub(crate) fn clear(&self) {
-        self.faults().clear();
+        self.0.clear();
     }
 
     /// The fault of a call that has come in: of several the one that was added first. All of them count it.
     pub(crate) fn of_call(&self, path: &str) -> Option<Fault> {
-        let mut found = None;
-        for (fault, seen) in self.faults().iter_mut().filter(|(fault, _)| fault.is_for(path)) {
-            *seen += 1;
-            if found.is_none() && fault.is_for_call(*seen) {
-                found = Some(fault.clone());
-            }
-        }
-        found
-    }
-
-    fn faults(&self) -> MutexGuard<'_, Vec<(Fault, u64)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.of_call(|fault| fault.is_for(path))
     }
 }
 

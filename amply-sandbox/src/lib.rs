@@ -46,6 +46,7 @@
 
 mod auth;
 mod builder;
+mod calls;
 mod catalog;
 mod clock;
 mod control;
@@ -71,6 +72,7 @@ pub use builder::SandboxBuilder;
 pub use catalog::{Catalog, CatalogError};
 pub use control::{Control, log::Call};
 pub use fault::Fault;
+pub use money::{AmountError, NanoUsd};
 pub use probe::ProviderState;
 pub use release::Release;
 pub use sandbox::{Sandbox, StartError};

@@ -1,28 +1,152 @@
-//! Amounts that are charged. Whole billionths of a dollar: no charge is ever computed in doubles.
+//! Amounts of money. Whole billionths of a dollar: no amount is ever computed, read or written as a double.
 
-use serde::ser::{Error as _, Serialize, Serializer};
+use std::{convert::Infallible, fmt, str::FromStr};
+
+use serde::{
+    de::{Deserialize, Deserializer, Error as _},
+    ser::{Error as _, Serialize, Serializer},
+};
 use serde_json::value::RawValue;
 
-/// Billionths of a US dollar. On the wire a JSON number in dollars: `0.01`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct NanoUsd(pub(crate) u64);
+/// An amount of US dollars, exact to a billionth. May be negative.
+///
+/// It is read from decimal text, such as `10`, `0.05` or `5e-2`, and written as its shortest decimals. As JSON it is a number
+/// in dollars; it is read from a number or a text.
+///
+/// ```
+/// use amply_sandbox::NanoUsd;
+///
+/// # fn main() -> Result<(), amply_sandbox::AmountError> {
+/// let amount: NanoUsd = "10.050".parse()?;
+/// assert_eq!(amount.nanos(), 10_050_000_000);
+/// assert_eq!(amount.to_string(), "10.05");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NanoUsd(pub(crate) i64);
 
 impl NanoUsd {
     const PER_DOLLAR: u64 = 1_000_000_000;
+    const DECIMALS: i64 = 9;
 
-    fn text(self) -> String {
-        let (dollars, nanos) = (self.0 / Self::PER_DOLLAR, self.0 % Self::PER_DOLLAR);
-        if nanos == 0 {
-            return dollars.to_string();
+    /// From billionths of a US dollar.
+    #[must_use]
+    pub const fn from_nanos(nanos: i64) -> Self {
+        NanoUsd(nanos)
+    }
+
+    /// Billionths of a US dollar.
+    #[must_use]
+    pub const fn nanos(self) -> i64 {
+        self.0
+    }
+
+    /// The JSON number or text that `json` is.
+    pub(crate) fn of_json(json: &RawValue) -> Result<Self, AmountError> {
+        match serde_json::from_str::<String>(json.get()) {
+            Ok(text) => text.parse(),
+            Err(_) => json.get().parse(),
         }
-        format!("{dollars}.{nanos:09}").trim_end_matches('0').to_owned()
+    }
+}
+
+/// Why something is no amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AmountError {
+    /// Not a decimal number.
+    #[error("not an amount in USD; write it as a decimal number such as 10 or 0.05")]
+    NotANumber,
+
+    /// It has digits beyond the ninth decimal.
+    #[error("an amount in USD has at most 9 decimals")]
+    TooPrecise,
+
+    /// More than about nine billion dollars.
+    #[error("an amount in USD is at most 9223372036")]
+    TooLarge,
+
+    /// Less than nothing, where that makes no sense.
+    #[error("an amount that is charged must not be negative")]
+    Negative,
+}
+
+impl From<Infallible> for AmountError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl FromStr for NanoUsd {
+    type Err = AmountError;
+
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let (sign, unsigned) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let (whole, fraction) = match mantissa.split_once('.') {
+            Some((_, "")) => return Err(AmountError::NotANumber),
+            Some(parts) => parts,
+            None => (mantissa, ""),
+        };
+        let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
+            return Err(AmountError::NotANumber);
+        }
+        let all = format!("{whole}{fraction}");
+        let digits = all.trim_end_matches('0');
+        let idle_zeros = length(all.len() - digits.len());
+        let digits = digits.trim_start_matches('0');
+        let exponent: i64 = i32::from_str(exponent).map_err(|_| AmountError::NotANumber)?.into();
+        if digits.is_empty() {
+            return Ok(NanoUsd::default());
+        }
+        // How many zeros follow the digits when the amount is written in billionths.
+        let shift = exponent - length(fraction.len()) + idle_zeros + NanoUsd::DECIMALS;
+        if shift < 0 {
+            return Err(AmountError::TooPrecise);
+        }
+        let power = u32::try_from(shift).ok().and_then(|shift| 10_i64.checked_pow(shift));
+        let nanos = i64::from_str(digits).ok().zip(power).and_then(|(digits, power)| digits.checked_mul(power));
+        nanos.map(|nanos| NanoUsd(sign * nanos)).ok_or(AmountError::TooLarge)
+    }
+}
+
+fn length(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+impl TryFrom<&str> for NanoUsd {
+    type Error = AmountError;
+
+    fn try_from(text: &str) -> Result<Self, AmountError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for NanoUsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (dollars, nanos) =
+            (self.0.unsigned_abs() / Self::PER_DOLLAR, self.0.unsigned_abs() % Self::PER_DOLLAR);
+        if nanos == 0 {
+            return write!(f, "{sign}{dollars}");
+        }
+        let decimals = format!("{nanos:09}");
+        write!(f, "{sign}{dollars}.{}", decimals.trim_end_matches('0'))
     }
 }
 
 impl Serialize for NanoUsd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // As its own text: a detour over a double would be exact today and a trap for whoever adds to it.
-        RawValue::from_string(self.text()).map_err(S::Error::custom)?.serialize(serializer)
+        RawValue::from_string(self.to_string()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for NanoUsd {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        NanoUsd::of_json(&json).map_err(D::Error::custom)
     }
 }
 
@@ -38,9 +162,58 @@ mod tests {
             (10_000_000, "0.01"),
             (1_500_000_000, "1.5"),
             (20_000_000_000, "20"),
-            (u64::MAX, "18446744073.709551615"),
+            (-10_000_000, "-0.01"),
+            (i64::MAX, "9223372036.854775807"),
+            (i64::MIN, "-9223372036.854775808"),
         ] {
             assert_eq!(serde_json::to_string(&NanoUsd(nanos)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_amount_is_read_to_the_last_digit() {
+        for (text, nanos) in [
+            ("0", 0),
+            ("-0.0", 0),
+            ("0e-400", 0),
+            ("10.00", 10_000_000_000),
+            ("0.05", 50_000_000),
+            ("5e-2", 50_000_000),
+            ("5E+1", 50_000_000_000),
+            ("50000e-6", 50_000_000),
+            ("0.0000000010000", 1),
+            ("-1", -1_000_000_000),
+            ("007", 7_000_000_000),
+            ("9223372036.854775807", i64::MAX),
+        ] {
+            assert_eq!(text.parse(), Ok(NanoUsd(nanos)), "{text}");
+            assert_eq!(serde_json::from_str::<NanoUsd>(&format!("{text:?}")).unwrap(), NanoUsd(nanos));
+        }
+        assert_eq!(serde_json::from_str::<NanoUsd>("0.1").unwrap(), NanoUsd(100_000_000));
+    }
+
+    #[test]
+    fn what_is_no_amount_is_told_apart_from_what_is_too_large_or_too_precise() {
+        use AmountError::{NotANumber, TooLarge, TooPrecise};
+        for (text, error) in [
+            ("", NotANumber),
+            ("-", NotANumber),
+            ("NaN", NotANumber),
+            ("inf", NotANumber),
+            ("1.", NotANumber),
+            (".5", NotANumber),
+            ("+1", NotANumber),
+            (" 1", NotANumber),
+            ("1,5", NotANumber),
+            ("1e", NotANumber),
+            ("1e99999999999", NotANumber),
+            ("٣", NotANumber),
+            ("1e308", TooLarge),
+            ("9223372036.854775808", TooLarge),
+            ("0.010000000001", TooPrecise),
+            ("1e-400", TooPrecise),
+        ] {
+            assert_eq!(text.parse::<NanoUsd>(), Err(error), "{text}");
         }
     }
 }
