@@ -97,7 +97,7 @@ impl Fault {
     ///
     /// The default, but for faults that spoil an answer: [`reset_after_headers`](Fault::reset_after_headers),
     /// [`truncate`](Fault::truncate), [`wrong_length`](Fault::wrong_length) and [`drip`](Fault::drip). With this, the answer
-    /// they spoil is a 503. A [`delay`](Fault::delay) goes on to the endpoint when it is over.
+    /// they spoil is a 503. A [`delay`](Fault::delay) goes on to the endpoint when it is over, even if the client has left by then.
     pub fn before_effect(mut self) -> Self {
         self.effect = Some(Effect::Before);
         self

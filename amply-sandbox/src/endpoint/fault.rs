@@ -35,8 +35,14 @@ pub(super) async fn carry_out(
             tokio::time::sleep(by).await;
             return (response, true);
         }
-        tokio::time::sleep(by).await;
-        return (next.run(request).await, true);
+        // Not within the call, which ends when the client goes away: a server that is slow works on, and what it credits or
+        // charges then is what a client that gave up has to expect.
+        let late = tokio::spawn(async move {
+            tokio::time::sleep(by).await;
+            next.run(request).await
+        });
+        let response = late.await.unwrap_or_else(|_| reply::empty(StatusCode::INTERNAL_SERVER_ERROR));
+        return (response, true);
     }
     let done = if after { Some(next.run(request).await) } else { None };
     match fault.kind() {
