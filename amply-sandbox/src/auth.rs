@@ -61,6 +61,11 @@ pub(crate) fn is_admin(headers: &HeaderMap, keys: &Keys) -> bool {
     bearer(headers).is_some_and(|token| token == keys.admin)
 }
 
+/// Whether a request has the token of the guarded top-up service.
+pub(crate) fn may_top_up(headers: &HeaderMap, keys: &Keys) -> bool {
+    bearer(headers).is_some_and(|token| token == keys.topup)
+}
+
 /// The token of the first `Authorization` header, if its scheme is `Bearer`.
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = String::from_utf8_lossy(headers.get(AUTHORIZATION)?.as_bytes());

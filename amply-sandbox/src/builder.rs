@@ -13,6 +13,7 @@ use crate::{
     keys::Keys,
     limits::Windows,
     metering::Metering,
+    money::{AmountError, NanoUsd},
     release::Release,
     sandbox::{Sandbox, StartError},
     settings::{Secret, Settings},
@@ -32,6 +33,8 @@ pub struct SandboxBuilder {
     settings: Settings,
     operator_keys: Vec<Secret>,
     stands_at: Option<Timestamp>,
+    /// The first amount that was none.
+    wrong_amount: Option<AmountError>,
 }
 
 impl SandboxBuilder {
@@ -43,6 +46,7 @@ impl SandboxBuilder {
             settings: Settings::default(),
             operator_keys: Vec::new(),
             stands_at: None,
+            wrong_amount: None,
         }
     }
 
@@ -127,9 +131,51 @@ impl SandboxBuilder {
         self
     }
 
-    /// Whether the server announces payments by x402; `AMPLY_X402_ENABLED` on the server. Default false. Since release 3.1.13.
+    /// Whether the server announces payments by x402, and shapes its 402s as `amply.x402/1`; `AMPLY_X402_ENABLED` on the
+    /// server. Default false. Since release 3.1.13.
     pub fn x402(mut self, on: bool) -> Self {
         self.settings.x402 = on;
+        self
+    }
+
+    /// What the wallet of [`Sandbox::user_key`] holds at the start, in USD: text such as `"10.00"`, or [`NanoUsd`]. Default 10.
+    /// Those of keys that are signed up for begin with nothing.
+    ///
+    /// What is no amount is told by [`start`](SandboxBuilder::start).
+    pub fn balance<A>(mut self, usd: A) -> Self
+    where
+        A: TryInto<NanoUsd>,
+        AmountError: From<A::Error>,
+    {
+        match usd.try_into().map_err(AmountError::from) {
+            Ok(balance) => self.settings.balance = balance,
+            Err(error) => self.wrong_amount = self.wrong_amount.or(Some(error)),
+        }
+        self
+    }
+
+    /// What a route costs the principal behind it, in USD: text such as `"0.01"`, the default, or [`NanoUsd`]. Not charged
+    /// without [metering](SandboxBuilder::metering) or in `sandbox_mode`. Since release 3.1.13.
+    ///
+    /// What is no amount, or negative, is told by [`start`](SandboxBuilder::start).
+    pub fn charge_per_route<A>(mut self, usd: A) -> Self
+    where
+        A: TryInto<NanoUsd>,
+        AmountError: From<A::Error>,
+    {
+        match usd.try_into().map_err(AmountError::from) {
+            Ok(charge) if charge >= NanoUsd::default() => self.settings.charge_per_route = charge,
+            Ok(_) => self.wrong_amount = self.wrong_amount.or(Some(AmountError::Negative)),
+            Err(error) => self.wrong_amount = self.wrong_amount.or(Some(error)),
+        }
+        self
+    }
+
+    /// Whether a route is refused with 402 `insufficient_balance` when the wallet behind it holds less than it costs. The server
+    /// has such a switch, whose variable is not documented. Default false: such a route is served, and takes the balance below
+    /// zero. Since release 3.1.13.
+    pub fn strict_wallet(mut self, strict: bool) -> Self {
+        self.settings.strict_wallet = strict;
         self
     }
 
@@ -145,19 +191,26 @@ impl SandboxBuilder {
     ///
     /// # Errors
     /// [`StartError::PortTaken`] when something else listens on the port, [`StartError::Bind`] when the system refuses it
-    /// for another reason, [`StartError::NoRuntime`] outside of a tokio runtime.
+    /// for another reason, [`StartError::NoRuntime`] outside of a tokio runtime, [`StartError::Amount`] when an amount that
+    /// was given is none.
     pub async fn start(self) -> Result<Sandbox, StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        if let Some(error) = self.wrong_amount {
+            return Err(StartError::Amount(error));
+        }
         let refused = |source| StartError::of(self.port, source);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.map_err(refused)?;
         let origin = format!("http://{}", listener.local_addr().map_err(refused)?);
 
+        let keys = Arc::new(Keys::from_seed(self.seed).with_servers(self.operator_keys));
+        let control = Control::new(Clock::standing_at(self.stands_at), Arc::clone(&keys));
+        control.wallets().set_balance(&keys.principal, self.settings.balance);
         let state = Arc::new(State {
             catalog: self.catalog,
-            control: Control::new(Clock::standing_at(self.stands_at)),
+            control,
             decisions: Decisions::default(),
             ids: Ids::from_seed(self.seed),
-            keys: Keys::from_seed(self.seed).with_servers(self.operator_keys),
+            keys,
             metering: Metering::default(),
             minutes: Windows::default(),
             hours: Windows::default(),
@@ -179,6 +232,7 @@ impl SandboxBuilder {
         });
         Ok(Sandbox {
             url: format!("{origin}{}", endpoint::BASE),
+            topup_url: format!("{origin}{}", endpoint::TOPUP_SERVICE),
             state,
             stop: Some(stop),
             server: Some(server),

@@ -1,16 +1,22 @@
 //! What no client of the API can ask of a sandbox or do to it: see the calls, make some of them fail, move the clock, set
-//! what probes find.
+//! what probes find. What there is to see and do of money is in `payments`.
 
 pub(crate) mod log;
+pub(crate) mod payments;
 
 use std::{sync::Arc, time::Duration};
 
 use log::{Call, Log};
 
 use crate::{
+    calls::Planned,
+    challenge::Challenges,
     clock::Clock,
+    crediting::Crediting,
     fault::{Fault, Faults},
+    keys::Keys,
     probe::{Probes, ProviderState},
+    wallet::Wallets,
 };
 
 /// A handle to a running sandbox. Cheap to clone; goes on working after the sandbox has stopped.
@@ -19,16 +25,28 @@ pub struct Control(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    challenges: Challenges,
     clock: Clock,
+    creditings: Planned<Crediting>,
     faults: Faults,
+    keys: Arc<Keys>,
     log: Log,
     probes: Probes,
+    wallets: Wallets,
 }
 
 impl Control {
-    pub(crate) fn new(clock: Clock) -> Self {
-        let (faults, log, probes) = (Faults::default(), Log::default(), Probes::default());
-        Control(Arc::new(Shared { clock, faults, log, probes }))
+    pub(crate) fn new(clock: Clock, keys: Arc<Keys>) -> Self {
+        Control(Arc::new(Shared {
+            challenges: Challenges::default(),
+            clock,
+            creditings: Planned::default(),
+            faults: Faults::default(),
+            keys,
+            log: Log::default(),
+            probes: Probes::default(),
+            wallets: Wallets::default(),
+        }))
     }
 
     /// The calls seen so far, in the order of their arrival, those included that were refused or met no endpoint.
@@ -81,8 +99,17 @@ impl Control {
         self.0.probes.set(provider_id, found);
     }
 
+    pub(crate) fn challenges(&self) -> &Challenges {
+        &self.0.challenges
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// How the next top-up is credited; counts it.
+    pub(crate) fn next_crediting(&self) -> Crediting {
+        self.0.creditings.of_call(|_| true).unwrap_or_else(Crediting::as_asked)
     }
 
     pub(crate) fn faults(&self) -> &Faults {
@@ -95,5 +122,9 @@ impl Control {
 
     pub(crate) fn probes(&self) -> &Probes {
         &self.0.probes
+    }
+
+    pub(crate) fn wallets(&self) -> &Wallets {
+        &self.0.wallets
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod agent;
+mod billing;
 mod exchange;
 mod fallback;
 mod fault;
@@ -10,12 +11,14 @@ mod health;
 mod manifest;
 mod measured;
 mod openapi;
+mod payment_required;
 mod platform_metrics;
 mod providers;
 mod reply;
 mod route;
 mod signup;
 mod status;
+mod topup_service;
 
 use axum::{
     Router, middleware,
@@ -26,6 +29,8 @@ use crate::state::Shared;
 
 /// Path that every endpoint begins with.
 pub(crate) const BASE: &str = "/api/v1";
+/// Path of the guarded top-up service, which is no part of Amply.
+pub(crate) const TOPUP_SERVICE: &str = "/topup";
 
 pub(crate) fn app(state: Shared) -> Router {
     let public = |method: MethodRouter<Shared>| method.options(|| async { reply::options(reply::PUBLIC) });
@@ -39,12 +44,19 @@ pub(crate) fn app(state: Shared) -> Router {
     let endpoints = if state.settings.release.is_documented() {
         recorded
             .route("/agent", public(get(agent::get)))
+            .route("/billing/status", keyed(get(billing::status::get)))
+            .route("/billing/topup", keyed(post(billing::topup::post)))
             .route("/health", keyed(get(health::get)))
             .route("/signup/agent", keyed(post(signup::post)))
     } else {
         recorded
     };
-    let served = Router::new()
+    let elsewhere = if state.settings.release.is_documented() {
+        Router::new().route(TOPUP_SERVICE, post(topup_service::post))
+    } else {
+        Router::new()
+    };
+    let served = elsewhere
         .nest(BASE, endpoints)
         .fallback(fallback::no_such_path)
         .method_not_allowed_fallback(fallback::wrong_method)

@@ -1,6 +1,6 @@
 //! The secrets that a sandbox knows, made from its seed.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
@@ -22,6 +22,8 @@ pub(crate) struct Keys {
     /// Operators' keys besides the first.
     more_servers: Vec<Secret>,
     pub(crate) admin: String,
+    /// For the guarded top-up service, which is another's than the server's.
+    pub(crate) topup: String,
     signed_up: Mutex<SignedUp>,
 }
 
@@ -41,8 +43,10 @@ impl Keys {
         let server = secret(&mut random, "srv_sandbox_", 32);
         let admin = secret(&mut random, "admin_sandbox_", 32);
         let principal = principal(&mut random);
+        // From a stream of its own, as the one above goes on with the keys that are signed up for.
+        let topup = secret(&mut fastrand::Rng::with_seed(seed ^ 0x746f_7075), "topup_sandbox_", 32);
         let signed_up = Mutex::new(SignedUp { random, principals: IndexMap::new() });
-        Keys { user, principal, server, more_servers: Vec::new(), admin, signed_up }
+        Keys { user, principal, server, more_servers: Vec::new(), admin, topup, signed_up }
     }
 
     /// Adds keys of operators.
@@ -59,13 +63,27 @@ impl Keys {
         if token == self.server || self.more_servers.iter().any(|Secret(key)| key == token) {
             return Some(Caller::Operator);
         }
-        let signed_up = self.signed_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let signed_up = self.signed_up();
         signed_up.principals.get(token).map(|principal| Caller::User { principal: principal.clone() })
+    }
+
+    /// The principal whose id or user key this is.
+    pub(crate) fn principal_of(&self, key_or_principal: &str) -> Option<String> {
+        if key_or_principal == self.user || key_or_principal == self.principal {
+            return Some(self.principal.clone());
+        }
+        let signed_up = self.signed_up();
+        let of_key = signed_up.principals.get(key_or_principal);
+        of_key.or_else(|| signed_up.principals.values().find(|id| *id == key_or_principal)).cloned()
+    }
+
+    pub(crate) fn is_principal(&self, id: &str) -> bool {
+        id == self.principal || self.signed_up().principals.values().any(|principal| principal == id)
     }
 
     /// A new user key, and the new principal it is bound to.
     pub(crate) fn sign_up(&self) -> (String, String) {
-        let mut signed_up = self.signed_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signed_up = self.signed_up();
         let SignedUp { random, principals } = &mut *signed_up;
         let (key, principal) = (user_key(random), principal(random));
         if principals.len() == REMEMBERED {
@@ -73,6 +91,10 @@ impl Keys {
         }
         principals.insert(key.clone(), principal.clone());
         (key, principal)
+    }
+
+    fn signed_up(&self) -> MutexGuard<'_, SignedUp> {
+        self.signed_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -42,6 +42,14 @@ impl Windows {
         self.take(principal, limit, now, now.next_day())
     }
 
+    /// Undoes one [`take_of_day`](Windows::take_of_day), if its day is not over.
+    pub(crate) fn give_back(&self, client: &str, now: Timestamp) {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(window) = windows.get_mut(client).filter(|window| now < window.ends) {
+            window.used = window.used.saturating_sub(1);
+        }
+    }
+
     fn take(&self, client: &str, limit: u32, now: Timestamp, ends: Timestamp) -> Result<(), u64> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if windows.len() >= REMEMBERED {

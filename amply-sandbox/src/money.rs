@@ -106,7 +106,8 @@ impl FromStr for NanoUsd {
             return Err(AmountError::TooPrecise);
         }
         let power = u32::try_from(shift).ok().and_then(|shift| 10_i64.checked_pow(shift));
-        let nanos = i64::from_str(digits).ok().zip(power).and_then(|(digits, power)| digits.checked_mul(power));
+        let nanos =
+            i64::from_str(digits).ok().zip(power).and_then(|(digits, power)| digits.checked_mul(power));
         nanos.map(|nanos| NanoUsd(sign * nanos)).ok_or(AmountError::TooLarge)
     }
 }

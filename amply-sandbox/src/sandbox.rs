@@ -4,7 +4,7 @@ use std::{fmt, io, time::Duration};
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::{builder::SandboxBuilder, control::Control, state::Shared};
+use crate::{builder::SandboxBuilder, control::Control, money::AmountError, state::Shared};
 
 /// How long [`Sandbox::stop`] waits for calls that are being answered.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -12,6 +12,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// A running Amply server on this machine. Stops when dropped.
 pub struct Sandbox {
     pub(crate) url: String,
+    pub(crate) topup_url: String,
     pub(crate) state: Shared,
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) server: Option<JoinHandle<()>>,
@@ -45,6 +46,23 @@ impl Sandbox {
     #[must_use]
     pub fn admin_secret(&self) -> &str {
         &self.state.keys.admin
+    }
+
+    /// The guarded top-up service, e.g. `http://127.0.0.1:40123/topup`. It stands for a customer's own, which holds the admin
+    /// secret so that agents need not.
+    ///
+    /// It takes `POST` with [`topup_token`](Sandbox::topup_token) as Bearer, an `Idempotency-Key`, and
+    /// `{"amount_usd": "0.05", "principal_id": …, "idempotency_key": …, "reason": …}`; it answers `{"ok": true,
+    /// "credited_usd": …, "balance_usd": …, "topup_id": …}`. Release 3.1.12 has no wallets and no such service.
+    #[must_use]
+    pub fn topup_url(&self) -> &str {
+        &self.topup_url
+    }
+
+    /// The token for [`topup_url`](Sandbox::topup_url). It opens nothing else.
+    #[must_use]
+    pub fn topup_token(&self) -> &str {
+        &self.state.keys.topup
     }
 
     /// What the sandbox saw, and what it shall do next.
@@ -102,6 +120,10 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+
+    /// A balance or a charge that was given to the builder is no amount.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
 
     /// There is no tokio runtime to run on.
     #[error("a sandbox runs on a tokio runtime and there is none here; call `start` from inside one")]

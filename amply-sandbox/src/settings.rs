@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::release::Release;
+use crate::{money::NanoUsd, release::Release};
 
 /// How a server behaves; which catalog and which keys it has is elsewhere.
 #[derive(Clone, Debug)]
@@ -18,6 +18,11 @@ pub(crate) struct Settings {
     pub(crate) agent_signup: bool,
     pub(crate) agent_signup_secret: Option<Secret>,
     pub(crate) x402: bool,
+    /// What the wallet of the built-in user key holds at the start.
+    pub(crate) balance: NanoUsd,
+    /// Not negative.
+    pub(crate) charge_per_route: NanoUsd,
+    pub(crate) strict_wallet: bool,
 }
 
 impl Settings {
@@ -39,6 +44,10 @@ impl Default for Settings {
             agent_signup: false,
             agent_signup_secret: None,
             x402: false,
+            balance: NanoUsd::from_nanos(10_000_000_000),
+            // [our] one cent: the documentation names no price.
+            charge_per_route: NanoUsd::from_nanos(10_000_000),
+            strict_wallet: false,
         }
     }
 }

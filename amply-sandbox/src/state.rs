@@ -26,7 +26,7 @@ pub(crate) struct State {
     pub(crate) hours: Windows,
     /// Routes by principal.
     pub(crate) days: Windows,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
     /// `http://127.0.0.1:40123`, without a path.
     pub(crate) origin: String,
     pub(crate) settings: Settings,

@@ -2,6 +2,8 @@
 //!
 //! Not part of the API of Amply, so it lies outside of its path, is seen in no list of calls and has no faults.
 
+mod payments;
+
 use std::time::Duration;
 
 use axum::{
@@ -17,13 +19,17 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::reply::{self, KEYED};
-use crate::{auth, fault::Fault, probe::ProviderState, state::Shared};
+use crate::{auth, calls::Calls, fault::Fault, probe::ProviderState, state::Shared};
 
 pub(super) const BASE: &str = "/__sandbox";
 
 pub(super) fn router(state: Shared) -> Router {
     Router::new()
+        .route("/balance", post(payments::balance))
         .route("/calls", get(calls).delete(clear_calls))
+        .route("/challenges", post(payments::add_challenge).delete(payments::clear_challenges))
+        .route("/creditings", post(payments::add_crediting).delete(payments::clear_creditings))
+        .route("/credits", get(payments::credits))
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/clock", post(advance))
         .route("/probes", post(set_probe))
@@ -116,6 +122,16 @@ enum CallsBody {
     Nth(u64),
 }
 
+impl From<CallsBody> for Calls {
+    fn from(body: CallsBody) -> Self {
+        match body {
+            CallsBody::Always => Calls::Always,
+            CallsBody::First(count) => Calls::First(count),
+            CallsBody::Nth(number) => Calls::Nth(number),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum EffectBody {
@@ -156,10 +172,10 @@ enum KindBody {
 impl From<FaultBody> for Fault {
     fn from(body: FaultBody) -> Self {
         let fault = body.path.map_or_else(Fault::anywhere, |path| Fault::on(&path));
-        let fault = match body.calls {
-            CallsBody::Always => fault.always(),
-            CallsBody::First(count) => fault.first(count),
-            CallsBody::Nth(number) => fault.nth(number),
+        let fault = match body.calls.into() {
+            Calls::Always => fault.always(),
+            Calls::First(count) => fault.first(count),
+            Calls::Nth(number) => fault.nth(number),
         };
         let fault = match body.effect {
             None => fault,

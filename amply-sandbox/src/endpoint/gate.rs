@@ -48,6 +48,13 @@ pub(super) fn spend(state: &State, caller: &Caller, sandbox_mode: bool) -> Resul
     Ok(())
 }
 
+/// Gives back the route of the day that [`spend`] took, for a caller who then gets none.
+pub(super) fn give_back(state: &State, caller: &Caller) {
+    if let (Some(_), Some(principal)) = (state.settings.daily_quota, caller.principal()) {
+        state.days.give_back(principal, state.control.clock().now());
+    }
+}
+
 /// Sets the headers that say whether a principal stands behind the key, as 3.1.13 does.
 ///
 /// [our] on every answer to a caller that is known, errors included; not on 401 and `rate_limited`, which are sent before
@@ -58,12 +65,19 @@ pub(super) fn tell(state: &State, caller: &Caller, mut response: Response<Body>)
     }
     let headers = response.headers_mut();
     let bound = if caller.is_bound() { "1" } else { "0" };
-    headers.insert(PRINCIPAL_BOUND, HeaderValue::from_static(bound));
+    // Unless the answer is made to say otherwise.
+    headers.entry(PRINCIPAL_BOUND).or_insert(HeaderValue::from_static(bound));
     headers.insert(AUTH_SOURCE, HeaderValue::from_static(caller.source()));
     if state.settings.metering {
         headers.insert(METERING, HeaderValue::from_static("on"));
         headers.insert(ECONOMICS, HeaderValue::from_static(economics_mode(caller)));
     }
+    response
+}
+
+/// Makes an answer say that no principal stands behind the key, whoever calls.
+pub(super) fn tell_unbound(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(PRINCIPAL_BOUND, HeaderValue::from_static("0"));
     response
 }
 

@@ -44,6 +44,12 @@ impl AgentSignup {
     }
 }
 
+/// The shape of a 402 that machines can answer.
+pub(super) const X402_SPEC: &str = "amply.x402/1";
+
+/// Where people top up, on the server's origin.
+pub(super) const TOP_UP_PAGE: &str = "/dashboard/billing";
+
 #[derive(Serialize)]
 pub(super) struct X402 {
     enabled: bool,
@@ -52,7 +58,7 @@ pub(super) struct X402 {
 
 impl X402 {
     pub(super) fn of(settings: &Settings) -> Self {
-        X402 { enabled: settings.x402, spec: "amply.x402/1" }
+        X402 { enabled: settings.x402, spec: X402_SPEC }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod additions;
 mod body;
+mod charge;
 
 use axum::{
     Extension,
@@ -12,7 +13,7 @@ use axum::{
 
 pub(super) use body::{WeightsBody, four_decimals};
 
-use self::{additions::Additions, body::RouteBody};
+use self::{additions::Additions, body::RouteBody, charge::Charge};
 use super::{
     exchange::ReceivedBody,
     gate,
@@ -46,6 +47,7 @@ pub(super) async fn post(
     };
     let response = response.unwrap_or_else(|failure| match failure {
         Failure::Problem(problem) => problem.reply(&stamp, KEYED),
+        Failure::Unpaid(response) => *response,
         Failure::Empty => reply::empty(StatusCode::INTERNAL_SERVER_ERROR),
     });
     gate::tell(&state, &caller, response)
@@ -54,6 +56,8 @@ pub(super) async fn post(
 /// Why there is no route.
 enum Failure {
     Problem(Problem),
+    /// 402.
+    Unpaid(Box<Response<Body>>),
     /// 500, nothing in it.
     Empty,
 }
@@ -76,8 +80,14 @@ fn answer(
         Refusal::Null => Failure::Empty,
     })?;
     let answer = scoring::recommend(&state.catalog, &input).ok_or_else(|| nobody_within(&input.limits))?;
-    // Last of all that may refuse: whoever gets no route has spent none.
+    // Last of all that may refuse: whoever gets no route has spent none. The wallet after the quota, as there is no point in
+    // paying for what a quota forbids.
     gate::spend(state, caller, input.sandbox_mode)?;
+    let charge = Charge::of(state, caller, &input);
+    charge.debit(state, stamp).map_err(|response| {
+        gate::give_back(state, caller);
+        Failure::Unpaid(response)
+    })?;
 
     state.decisions.count(answer.best.provider.is_listed());
     if settings.release.is_documented() && settings.metering {
@@ -87,7 +97,7 @@ fn answer(
     let additions = settings
         .release
         .is_documented()
-        .then(|| Additions::of(state, caller, &input, &answer, &stamp.request_id));
+        .then(|| Additions::of(state, caller, &input, &charge, &answer, &stamp.request_id));
     let body = RouteBody::of(&state.catalog, &input, &answer, &stamp.request_id, compute_ms, additions);
     Ok(stamp.on(compute_ms, reply::json(StatusCode::OK, KEYED, &body)))
 }

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::body::{ComponentsBody, components, four_decimals};
+use super::{
+    body::{ComponentsBody, components, four_decimals},
+    charge::Charge,
+};
 use crate::{
     auth::Caller,
     endpoint::{BASE, gate, manifest},
@@ -13,9 +16,6 @@ use crate::{
     state::State,
     validate::{Limits, RouteInput},
 };
-
-/// [our] what a route costs a principal: one cent. The documentation names no price.
-const PRICE: NanoUsd = NanoUsd(10_000_000);
 
 // The order of these fields is the order on the wire.
 
@@ -36,16 +36,20 @@ impl<'a> Additions<'a> {
         state: &'a State,
         caller: &Caller,
         input: &RouteInput,
+        charge: &Charge<'_>,
         answer: &'a Recommendation<'a>,
         route_id: &'a str,
     ) -> Self {
-        // [our] a call in sandbox mode costs nothing, nor does one that is not metered or has no principal to pay it.
-        let billable = state.settings.metering && caller.is_bound() && !input.sandbox_mode;
         Additions {
             rankings: answer.ranked.iter().zip(1..).map(|(s, rank)| Ranking::of(s, rank, state)).collect(),
             agent_hints: AgentHints { report_outcome: ReportOutcome::of(route_id) },
-            usage: Usage { unit: "route", quantity: 1, unit_price_usd: PRICE, billable },
-            estimated_charge_usd: if billable { PRICE } else { NanoUsd::default() },
+            usage: Usage {
+                unit: "route",
+                quantity: 1,
+                unit_price_usd: charge.unit_price,
+                billable: charge.is_billable(),
+            },
+            estimated_charge_usd: charge.amount(),
             constrained: (!input.limits.is_empty()).then(|| Constrained::of(&input.limits, answer)),
             integration: state.settings.metering.then(|| Integration::of(state, caller, route_id)),
         }
