@@ -76,7 +76,7 @@ struct PrincipalBindingPolicy {
     summary: &'static str,
     check_response_field: &'static str,
     check_response_headers: [&'static str; 4],
-    recommended_machine_flow: [FlowBody; 3],
+    recommended_machine_flow: [FlowBody; 4],
 }
 
 #[derive(Serialize)]
@@ -93,10 +93,11 @@ impl FlowBody {
     }
 }
 
-const FLOW: [(u32, &str, &str, &str); 3] = [
+const FLOW: [(u32, &str, &str, &str); 4] = [
     (1, "POST", "/signup/agent", "get a user key of one's own"),
-    (2, "POST", "/route", "route with it and check that a principal is attached"),
-    (3, "POST", "/outcome", "report how it went"),
+    (2, "GET", "/billing/status", "see that the wallet behind it can pay for a route"),
+    (3, "POST", "/route", "route with it and check that a principal is attached"),
+    (4, "POST", "/outcome", "report how it went"),
 ];
 
 #[derive(Serialize)]

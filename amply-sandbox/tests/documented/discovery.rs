@@ -97,6 +97,9 @@ async fn the_manifest_leads_from_discovery_to_audit() -> Result<(), Failure> {
         assert!(step["method"].is_string() && step["path"].is_string() && step["goal"].is_string());
     }
 
+    let flow = |step: usize| policy["recommended_machine_flow"][step]["path"].clone();
+    assert_eq!((flow(1), flow(2)), (json!("/api/v1/billing/status"), json!("/api/v1/route")));
+
     let open = Sandbox::builder().start().await?;
     let (_, manifest) = get(&open, "/api/v1/agent").await?;
     assert_eq!((auth(&manifest, 3), auth(&manifest, 5)), (json!("none"), json!("optional_bearer")));

@@ -26,6 +26,8 @@ fn sandboxes(release: Release) -> Result<Vec<SandboxBuilder>, Failure> {
         builder().catalog(live).clock_standing_at(time).metering(false).daily_quota(6).agent_signup(true),
         builder().require_api_key(true).require_principal(true).x402(true),
         builder().rate_limit(1).agent_signup(true).agent_signup_secret("hush"),
+        builder().balance("0.005").strict_wallet(true),
+        builder().balance("-1").strict_wallet(true).x402(true),
     ])
 }
 
@@ -55,6 +57,14 @@ fn requests() -> Vec<(&'static str, &'static str, Option<Value>)> {
     ] {
         requests.push(("POST", "/api/v1/signup/agent", Some(body)));
     }
+    let top_up = |body| ("POST", "/api/v1/billing/topup", Some(body));
+    requests.extend([
+        top_up(json!({"amount_usd": "0.001", "idempotency_key": "a"})),
+        top_up(json!({"amount_usd": 0.002, "idempotency_key": "a"})),
+        top_up(json!({"amount_usd": "NaN", "idempotency_key": "b"})),
+        top_up(json!({"more": "a".repeat(1024 * 1024)})),
+        ("GET", "/api/v1/billing/status", None),
+    ]);
     for path in ["openapi", "status", "providers", "platform-metrics", "agent", "health", "status"] {
         requests.push(("GET", Box::leak(format!("/api/v1/{path}").into_boxed_str()), None));
     }
@@ -70,10 +80,18 @@ async fn everything_that_is_served_is_declared_and_everything_declared_is_served
             let (_, document) = get(&sandbox, "/api/v1/openapi").await?;
             assert_eq!(document["info"]["version"], release.version());
             declared.extend(responses(&document));
-            for key in [Some(sandbox.user_key()), Some(sandbox.server_key()), None, Some("unknown")] {
+            for key in [
+                Some(sandbox.user_key()),
+                Some(sandbox.server_key()),
+                Some(sandbox.admin_secret()),
+                None,
+                Some("unknown"),
+            ] {
                 for (method, path, body) in requests() {
                     let operation = &document["paths"][path][method.to_lowercase()];
-                    if operation.is_null() {
+                    // To other endpoints the secret is one more unknown key.
+                    let is_admin = key == Some(sandbox.admin_secret());
+                    if operation.is_null() || (is_admin && path != "/api/v1/billing/topup") {
                         continue;
                     }
                     let (answer, json) = request(&sandbox, method, path, key, body.as_ref()).await?;
