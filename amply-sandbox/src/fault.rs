@@ -59,7 +59,8 @@ pub(crate) struct FaultAnswer {
 }
 
 impl Fault {
-    /// For calls to one endpoint, whatever the method: `/route`, or in full `/api/v1/route`.
+    /// For calls to one endpoint, whatever the method: `/route`, or in full `/api/v1/route`. `/topup` is the guarded service
+    /// at [`Sandbox::topup_url`](crate::Sandbox::topup_url).
     pub fn on(path: &str) -> Self {
         Fault { path: Some(endpoint_of(path)), ..Fault::anywhere() }
     }

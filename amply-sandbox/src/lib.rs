@@ -2,7 +2,8 @@
 //!
 //! As [`Release::V3_1_12`] it answers as the real server was seen to answer: the same bodies with their keys in the same order,
 //! the same numbers to the last digit, the same errors. As [`Release::V3_1_13`], the default, it adds what that release is
-//! documented to add: who stands behind a key, rankings, hard limits, economics, a manifest for agents, provider health.
+//! documented to add: who stands behind a key, rankings, hard limits, economics, a manifest for agents, provider health,
+//! wallets that routes are paid from.
 //! [`SandboxBuilder`] has the switches of the real server. It listens on `127.0.0.1` only, keeps nothing on disk, and its ids
 //! and keys follow from a seed. It shares nothing with the client library but JSON.
 //!
@@ -15,12 +16,29 @@
 //! | `POST /__sandbox/faults`, `DELETE` | adds a fault, clears all |
 //! | `POST /__sandbox/clock` | `{"advance_ms": 60000}` |
 //! | `POST /__sandbox/probes` | `{"provider_id": "qdrant", "state": "down"}`; `healthy`, `degraded`, or null for never probed |
+//! | `POST /__sandbox/balance` | `{"of": "amply_sk_…", "set_usd": "0.05"}`: tells the balance of a user key or principal (the built-in one's without `of`), and sets it first with `set_usd` |
+//! | `GET /__sandbox/credits` | lists what was credited to whom |
+//! | `POST /__sandbox/challenges`, `DELETE` | changes the 402s to come, clears all: a [`Challenge`] |
+//! | `POST /__sandbox/creditings`, `DELETE` | makes top-ups go wrong, clears all: a [`Crediting`] |
 //!
 //! A fault is `{"path": "/route", "calls": {"first": 2}, "effect": "after", "kind": …}`: without `path` it is for any, `calls`
 //! may be `"always"` (the default) or `{"nth": 3}`, `effect` `"before"` or `"after"`. Its `kind` is one of
 //! `{"status": {"status": 503, "body": …, "headers": {…}, "code": …}}`, `{"html": {"status": 502}}`, `{"delay": {"ms": 500}}`,
 //! `"reset_before_headers"`, `"reset_after_headers"`, `{"truncate": {"after_bytes": 20}}`, `{"wrong_length": {"more": 5}}`,
 //! `{"drip": {"bytes_per_tick": 1, "every_ms": 100}}`.
+//!
+//! A challenge is `{"calls": …, "even_if_covered": true, "unbound": true, "expired": true, "set": {"/x402/currency": "EUR"},
+//! "without": ["/balance_usd"]}`, a crediting `{"calls": …, "credit_usd": "0.04", "says": 0.05, "late": 3}`; each part may be
+//! left out.
+//!
+//! # Wallets
+//!
+//! A user key has a principal, and a principal has a wallet. Each served route of a principal takes
+//! [`charge_per_route`](SandboxBuilder::charge_per_route) from it once, and its `estimated_charge_usd` says so; a route that
+//! fails, that is refused, or that is in `sandbox_mode` takes nothing. With [`strict_wallet`](SandboxBuilder::strict_wallet) a
+//! route that the wallet cannot pay is refused with 402, in the form of `amply.x402/1` with [`x402`](SandboxBuilder::x402).
+//! `GET /billing/status` shows a wallet; `POST /billing/topup`, with the admin secret, and the guarded service at
+//! [`Sandbox::topup_url`] credit it, once for an idempotency key. All amounts are exact: [`NanoUsd`].
 //!
 //! ```
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -36,6 +36,12 @@ impl Sandbox {
         &self.state.keys.user
     }
 
+    /// Whom [`user_key`](Sandbox::user_key) is bound to, and whose wallet it is.
+    #[must_use]
+    pub fn principal_id(&self) -> &str {
+        &self.state.keys.principal
+    }
+
     /// An operator's key: it is let in, but no principal stands behind it.
     #[must_use]
     pub fn server_key(&self) -> &str {

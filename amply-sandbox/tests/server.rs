@@ -17,7 +17,9 @@ async fn ids_and_keys_follow_from_the_seed() -> Result<(), Failure> {
             let answer = send(sandbox.url(), "POST", ROUTE, &[], Some(br#"{"task":"x"}"#)).await?;
             ids.push(answer.header("x-amply-request-id").map(str::to_owned));
         }
-        let secrets = [sandbox.user_key(), sandbox.server_key(), sandbox.admin_secret()].map(str::to_owned);
+        let secrets =
+            [sandbox.user_key(), sandbox.server_key(), sandbox.admin_secret(), sandbox.topup_token()]
+                .map(str::to_owned);
         seen.push((ids, secrets));
     }
     assert_eq!(seen[0], seen[1]);
