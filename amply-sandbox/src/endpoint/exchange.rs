@@ -65,7 +65,7 @@ async fn read(mut body: Body) -> (ReceivedBody, Bytes) {
         let Ok(data) = frame.into_data() else { continue };
         total = total.saturating_add(data.len());
         let room = BODY_AT_MOST.saturating_sub(read.len());
-        read.extend(data.iter().take(room));
+        read.extend_from_slice(data.get(..room).unwrap_or(&data));
         if total > DRAINED_AT_MOST {
             break;
         }
