@@ -1,6 +1,8 @@
 //! What release 3.1.13 adds, and the switches of a sandbox: by topic.
 
+mod billing;
 mod call;
+mod challenge;
 #[path = "../common/mod.rs"]
 mod common;
 mod control;
