@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{RouteArgs, SandboxArgs};
+use crate::cmd::{RouteArgs, SandboxArgs, WalletCommand};
 use crate::exit::Failed;
 
 /// Which provider should run this task?
@@ -102,6 +102,9 @@ pub(crate) enum Command {
     Status,
     /// Show public totals of the platform
     PlatformMetrics,
+    /// Show what the wallet holds
+    #[command(subcommand)]
+    Wallet(WalletCommand),
     /// Serve a local Amply until Ctrl-C
     Sandbox(SandboxArgs),
 }

@@ -58,6 +58,15 @@ pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(dash, |share| format!("{:.1}%", share * 100.0))
 }
 
+/// An amount to the cent, or to the last digit that matters where there is more.
+pub(crate) fn cents(amount: amply_sdk::Usd) -> String {
+    let mut amount = amount.to_decimal().normalize();
+    if amount.scale() < 2 {
+        amount.rescale(2);
+    }
+    amount.to_string()
+}
+
 /// A number of milliseconds, or a dash.
 pub(crate) fn ms(ms: Option<f64>) -> String {
     ms.map_or_else(dash, |ms| format!("{ms} ms"))

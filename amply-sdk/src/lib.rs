@@ -49,8 +49,8 @@ pub use retry::RetryPolicy;
 pub use rust_decimal::Decimal;
 pub use text::printable;
 pub use wire::{
-    AuthMode, CategoryDecisions, Components, DataMode, Diagnostics, Extra, FilterComplexity, Health,
-    HealthState, OpenApi, Operation, PaymentChallenge, PlatformMetrics, Provider, ProviderHealth,
+    AuthMode, BillingStatus, CategoryDecisions, Components, DataMode, Diagnostics, Extra, FilterComplexity,
+    Health, HealthState, OpenApi, Operation, PaymentChallenge, PlatformMetrics, Provider, ProviderHealth,
     ProviderMetrics, Providers, Ranking, RateLimit, RawJson, RawMetrics, Route, RouteRequest, RuledOut,
     Status, WorkloadType,
 };

@@ -229,6 +229,39 @@ fn a_served_sandbox_tells_where_it_is_and_ends_well_with_ctrl_c() {
 }
 
 #[test]
+fn a_wallet_shows_what_it_holds_and_a_route_it_does_not_cover_says_what_to_do() {
+    let mut running = Running::start(&["sandbox", "--json", "--strict", "--balance", "0.025"]);
+    let facts: Value = serde_json::from_str(&running.first_line()).unwrap();
+    assert!(facts["topup_url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{facts}");
+    assert!(facts["topup_token"].is_string(), "{facts}");
+    let url = facts["url"].as_str().unwrap();
+    let variables = [("AMPLY_BASE_URL", url), ("AMPLY_API_KEY", facts["user_key"].as_str().unwrap())];
+
+    assert_eq!(amply(&["route", TASK], &variables, b"").code, Some(0));
+    let balance = amply(&["wallet", "balance"], &variables, b"");
+    let balance: Value = serde_json::from_str(&balance.stdout).unwrap();
+    assert_eq!((&balance["balance_usd"], &balance["can_call"]), (&0.015.into(), &true.into()), "{balance}");
+    assert_eq!(amply(&["route", TASK], &variables, b"").code, Some(0));
+
+    let refused = amply(&["route", TASK], &variables, b"");
+    let lines: Vec<_> = refused.stderr.lines().collect();
+    assert!(lines[0].starts_with("error: the wallet holds 0.005 USD, 0.005 USD too little"), "{lines:?}");
+    let page = format!("hint: top up the wallet at {}/dashboard/billing", url.trim_end_matches("/api/v1"));
+    assert!(lines[2].starts_with(&page), "{lines:?}");
+    let error = amply(&["route", TASK, "--json"], &variables, b"").error();
+    assert_eq!(
+        (&error["code"], &error["may_have_been_charged"]),
+        (&"payment_required".into(), &false.into())
+    );
+    let warned = amply(&["wallet", "balance"], &variables, b"");
+    assert_eq!(warned.stderr, "warning: the balance does not cover a call; top up the wallet\n");
+
+    let operator = [("AMPLY_BASE_URL", url), ("AMPLY_API_KEY", facts["server_key"].as_str().unwrap())];
+    assert_eq!(amply(&["wallet", "balance"], &operator, b"").code, Some(5));
+    assert_eq!(amply(&["wallet", "balance", "--base-url", url], &[], b"").code, Some(3));
+}
+
+#[test]
 fn a_port_that_is_taken_and_a_catalog_that_is_none_are_named() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -273,6 +306,9 @@ fn each_switch_of_the_served_sandbox_shows_in_its_answers() {
         (&["--require-principal"], "user_key", &[Some(0)]),
         (&["--rate-limit", "1"], "user_key", &[Some(0), Some(6)]),
         (&["--daily-quota", "1"], "user_key", &[Some(0), Some(6)]),
+        (&["--strict", "--balance", "0.01"], "user_key", &[Some(0), Some(4)]),
+        (&["--strict", "--balance", "1", "--charge-per-route", "1.5", "--x402"], "user_key", &[Some(4)]),
+        (&["--balance", "0"], "user_key", &[Some(0)]),
     ] {
         let mut running = Running::start(&[&["sandbox", "--json"], switches].concat());
         let facts: Value = serde_json::from_str(&running.first_line()).unwrap();

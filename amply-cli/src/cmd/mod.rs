@@ -6,9 +6,11 @@ mod providers;
 mod route;
 mod sandbox;
 mod status;
+mod wallet;
 
 pub(crate) use self::route::{RouteArgs, page};
 pub(crate) use self::sandbox::SandboxArgs;
+pub(crate) use self::wallet::WalletCommand;
 use amply_sdk::RouteRequest;
 
 use crate::args::{Command, Global};
@@ -23,6 +25,7 @@ pub(crate) enum Job<'a> {
     Health,
     Status,
     PlatformMetrics,
+    WalletBalance,
     Sandbox(&'a SandboxArgs),
 }
 
@@ -34,6 +37,7 @@ pub(crate) fn prepare(command: &Command) -> Result<Job<'_>, Failed> {
         Command::Health => Job::Health,
         Command::Status => Job::Status,
         Command::PlatformMetrics => Job::PlatformMetrics,
+        Command::Wallet(WalletCommand::Balance) => Job::WalletBalance,
         Command::Sandbox(sandbox) => Job::Sandbox(sandbox),
     })
 }
@@ -54,6 +58,7 @@ pub(crate) async fn run(
         Job::Health => health::run(&session, term).await,
         Job::Status => status::run(&session, term).await,
         Job::PlatformMetrics => platform_metrics::run(&session, term).await,
+        Job::WalletBalance => wallet::balance(&session, term).await,
         // Has returned above: it is a server, and needs no client.
         Job::Sandbox(_) => Ok(()),
     }

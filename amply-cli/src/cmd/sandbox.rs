@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use amply_sandbox::{Catalog, Release, Sandbox, SandboxBuilder};
+use amply_sandbox::{Catalog, NanoUsd, Release, Sandbox, SandboxBuilder};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::json;
+use indexmap::IndexMap;
 
 use crate::exit::Failed;
 use crate::term::Term;
@@ -47,7 +47,16 @@ pub(crate) struct SandboxArgs {
     /// The token that a signup must bring
     #[arg(long, value_name = "TOKEN", requires = "agent_signup")]
     agent_signup_secret: Option<String>,
-    /// Say in the manifest that x402 payments are taken (they are not)
+    /// Refuse a route that the wallet does not cover, with a 402
+    #[arg(long)]
+    strict: bool,
+    /// What the wallet of the user's key holds at first
+    #[arg(long, value_name = "USD")]
+    balance: Option<NanoUsd>,
+    /// What one route costs
+    #[arg(long, value_name = "USD")]
+    charge_per_route: Option<NanoUsd>,
+    /// Announce x402, and add its object to a 402
     #[arg(long)]
     x402: bool,
 }
@@ -71,7 +80,14 @@ fn builder(args: &SandboxArgs) -> SandboxBuilder {
         .require_principal(args.require_principal)
         .metering(!args.no_metering)
         .agent_signup(args.agent_signup)
+        .strict_wallet(args.strict)
         .x402(args.x402);
+    if let Some(balance) = args.balance {
+        builder = builder.balance(balance);
+    }
+    if let Some(charge) = args.charge_per_route {
+        builder = builder.charge_per_route(charge);
+    }
     if let Some(requests) = args.rate_limit {
         builder = builder.rate_limit(requests);
     }
@@ -99,12 +115,12 @@ pub(crate) async fn run(args: &SandboxArgs, term: &Term) -> Result<(), Failed> {
         ("user_key", sandbox.user_key()),
         ("server_key", sandbox.server_key()),
         ("admin_secret", sandbox.admin_secret()),
+        ("topup_url", sandbox.topup_url()),
+        ("topup_token", sandbox.topup_token()),
     ];
     if term.is_json() {
-        let [url, user_key, server_key, admin_secret] = facts.map(|(_, value)| value);
-        let line =
-            json!({"url": url, "user_key": user_key, "server_key": server_key, "admin_secret": admin_secret});
-        term.print(&line.to_string())?;
+        let line: IndexMap<_, _> = facts.into_iter().collect();
+        term.print(&serde_json::to_string(&line).unwrap_or_default())?;
     } else {
         term.print(&facts.map(|(name, value)| format!("{name}={value}")).join(" "))?;
     }

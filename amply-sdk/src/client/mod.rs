@@ -17,7 +17,7 @@ use crate::call::encode;
 use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::key::KeyKind;
-use crate::wire::{Health, OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
+use crate::wire::{BillingStatus, Health, OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
 
 /// A client of the Amply API. Cloning it is cheap; clones share connections and the retry budget.
 ///
@@ -140,6 +140,16 @@ impl Client {
     /// By the table of [`Error`].
     pub async fn platform_metrics(&self) -> Result<Answer<PlatformMetrics>, Error> {
         self.get("/platform-metrics").await
+    }
+
+    /// What the wallet of this key's principal holds (`GET /billing/status`). It needs a key that is bound to a user.
+    ///
+    /// Billing is not a guaranteed v1 contract of the API.
+    ///
+    /// # Errors
+    /// By the table of [`Error`]; [`Error::Unsupported`] on a server before release 3.1.13.
+    pub async fn billing_status(&self) -> Result<Answer<BillingStatus>, Error> {
+        self.get("/billing/status").await
     }
 
     /// Any other call, authenticated: a path below the base URL, an optional JSON body, and any type to read the

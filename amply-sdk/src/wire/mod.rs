@@ -4,6 +4,7 @@
 //! may be missing, new, or of another type; what a type has no field for stays in its `extra`, and the whole text
 //! stays in [`Answer`](crate::Answer).
 
+mod billing;
 mod error_body;
 mod fields;
 mod health;
@@ -16,6 +17,7 @@ mod route;
 mod route_request;
 mod status;
 
+pub use billing::BillingStatus;
 pub(crate) use error_body::ErrorBody;
 pub use error_body::PaymentChallenge;
 pub(crate) use fields::{Fields, FromFields, check_depth, text_of};
@@ -33,4 +35,4 @@ pub use route::{Route, RuledOut};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 
-fields::deserialize_by_fields!(Health, OpenApi, PlatformMetrics, Providers, Route, Status);
+fields::deserialize_by_fields!(BillingStatus, Health, OpenApi, PlatformMetrics, Providers, Route, Status);
