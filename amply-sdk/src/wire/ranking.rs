@@ -7,7 +7,7 @@ use super::fields::{Fields, FromFields};
 use super::json::Extra;
 use crate::money::Usd;
 
-/// One provider's place in the ranking of a [`Route`].
+/// One provider's place in the ranking of a [`Route`](crate::Route).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Ranking {
