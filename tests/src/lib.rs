@@ -1,12 +1,7 @@
 //! What the tests have in common: how they start the `amply` command (as a program in a pipe, or at a terminal of 80
 //! columns), and how they serve the recorded exchanges and compare what a client makes of them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test says that something is wrong by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::Path;
 
