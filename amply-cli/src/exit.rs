@@ -69,7 +69,12 @@ impl Failed {
             Self::Call(error) => match error.code() {
                 "config" | "invalid_request" | "rejected" => 2,
                 "unauthorized" => 3,
-                "payment_required" => 4,
+                "payment_required"
+                | "spend_limit"
+                | "payment_refused"
+                | "payment_failed"
+                | "payment_unknown"
+                | "payment_not_applied" => 4,
                 "forbidden" | "principal_not_bound" => 5,
                 "rate_limited" | "quota_exceeded" => 6,
                 "transport" | "timeout" => 7,

@@ -18,20 +18,32 @@ pub(crate) struct BaseUrl(Url);
 impl BaseUrl {
     /// Reads a base URL; one without a path gets `/api/v1`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let mut url = Self::read(text, "the base URL")?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(if path.is_empty() { "/api/v1" } else { &path });
+        Ok(Self(url))
+    }
+
+    /// Reads the URL of a top-up service, which is used as it is.
+    pub(crate) fn of_service(text: &str) -> Result<Self, Error> {
+        Self::read(text, "the top-up URL").map(Self)
+    }
+
+    fn read(text: &str, what: &str) -> Result<Url, Error> {
         // What follows is never repeated: a password, or a key in a query.
         if text.contains('@') {
-            return Err(Error::config(
-                "the base URL has credentials in it (an `@`); remove them and pass the key as the API key",
-            ));
-        }
-        let shown = one_line(text.split(['?', '#']).next().unwrap_or_default(), 200);
-        let refuse = |why: &str| Error::config(format!("the base URL `{shown}` {why}"));
-        if text.trim() != text || text.is_empty() {
             return Err(Error::config(format!(
-                "the base URL `{shown}` is empty or has blanks around it; write it like {DEFAULT}"
+                "{what} has credentials in it (an `@`); remove them and pass the key by itself"
             )));
         }
-        let mut url = match Url::parse(text) {
+        let shown = one_line(text.split(['?', '#']).next().unwrap_or_default(), 200);
+        let refuse = |why: &str| Error::config(format!("{what} `{shown}` {why}"));
+        if text.trim() != text || text.is_empty() {
+            return Err(Error::config(format!(
+                "{what} `{shown}` is empty or has blanks around it; write it like {DEFAULT}"
+            )));
+        }
+        let url = match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "https" | "http") => url,
             // `localhost:8080` parses as a URL whose scheme is `localhost`.
             _ if !text.contains("://") => {
@@ -50,9 +62,7 @@ impl BaseUrl {
         if url.scheme() == "http" && !is_loopback(&url) {
             return Err(refuse("would send the key unencrypted; use https (http is for this machine only)"));
         }
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(if path.is_empty() { "/api/v1" } else { &path });
-        Ok(Self(url))
+        Ok(url)
     }
 
     /// The URL of a path below the base, such as `/route` or `/route/audit?request_id=…`.
@@ -92,6 +102,10 @@ impl BaseUrl {
     /// The address of a page for people on the API's site.
     pub(crate) fn page(&self, path: &str) -> String {
         format!("{}{path}", self.0.origin().ascii_serialization())
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.0
     }
 
     pub(crate) fn as_str(&self) -> &str {

@@ -1,4 +1,5 @@
-//! One logical call, from the request to the typed answer: check → exchange → decode → whose call was it?
+//! One logical call, from the request to the typed answer: check → exchange → 402? have it paid, exchange once more → decode
+//! → whose call was it?
 
 use std::sync::atomic::Ordering;
 
@@ -7,12 +8,16 @@ use http::Method;
 use http::header::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::error::{Error, Failure};
-use crate::exchange::{Reply, Request};
+use crate::event::Event;
+use crate::exchange::{self, Reply, Request};
 use crate::key::KeyKind;
+use crate::payment::{Ask, Payment, pay_and_ask_again};
 use crate::principal::{Binding, PrincipalBinding, PrincipalPolicy};
 use crate::retry::Repeat;
 use crate::text::one_line;
@@ -27,8 +32,9 @@ impl Client {
             let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind());
             return Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: None });
         }
-        let answer = self.post("/route", request, Repeat::OptIn).await?;
-        self.check_principal(answer)
+        let key = request.own_idempotency_key().map(str::to_owned);
+        let reply = self.send_paid("/route", encode(request)?, Repeat::OptIn, key).await?;
+        self.check_principal(decode(reply, typed)?)
     }
 
     /// Applies the policy to an answer. It is never lost: an error carries it.
@@ -45,6 +51,7 @@ impl Client {
             (_, Binding::NotBound) if self.key_kind().is_some() => {
                 if !self.has_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!("{}: it counts for no wallet and no history", binding.words());
+                    self.observer.tell(Event::PrincipalMissing);
                 }
                 Ok(answer)
             }
@@ -55,17 +62,6 @@ impl Client {
     /// A `GET` that anybody may repeat.
     pub(crate) async fn get<T: FromFields>(&self, path: &str) -> Result<Answer<T>, Error> {
         let reply = self.send(Method::GET, path, None, Repeat::Always).await?;
-        decode(reply, typed)
-    }
-
-    /// A `POST` with a JSON body that was checked before.
-    async fn post<T: FromFields>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-        repeat: Repeat,
-    ) -> Result<Answer<T>, Error> {
-        let reply = self.send(Method::POST, path, Some(encode(body)?), repeat).await?;
         decode(reply, typed)
     }
 
@@ -100,12 +96,75 @@ impl Client {
         body: Option<Bytes>,
         repeat: Repeat,
     ) -> Result<Reply, Error> {
-        use tracing::Instrument;
-
-        let url = self.exchange.transport().base().join(path)?;
-        let span = tracing::info_span!("amply.call", http.request.method = %method, url.path = url.path());
-        self.exchange.send(Request { method, url, body, repeat }, &self.options).instrument(span).await
+        let request = self.request_to(method, path, body, repeat, None)?;
+        let span = span_of(&request);
+        self.exchange.begin(request, &self.options).send().instrument(span).await
     }
+
+    /// A `POST` that may be paid for, if the client has who pays.
+    async fn send_paid(
+        &self,
+        path: &str,
+        body: Bytes,
+        repeat: Repeat,
+        key: Option<String>,
+    ) -> Result<Reply, Error> {
+        let request = self.request_to(Method::POST, path, Some(body), repeat, key)?;
+        let span = span_of(&request);
+        let mut call = self.exchange.begin(request, &self.options);
+        let Some(coordinator) = &self.coordinator else { return call.send().instrument(span).await };
+        async {
+            let under_way = coordinator.call_under_way();
+            let answered = call.send().await;
+            drop(under_way);
+            match answered {
+                Err(Error::PaymentRequired(challenge)) => {
+                    pay_and_ask_again(coordinator, challenge, &mut call).await
+                }
+                answered => answered,
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    fn request_to(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        repeat: Repeat,
+        idempotency_key: Option<String>,
+    ) -> Result<Request, Error> {
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Err(Error::config("the client is closed; make a new one"));
+        }
+        let url = self.exchange.transport().base().join(path)?;
+        Ok(Request { method, url, body, repeat, idempotency_key })
+    }
+}
+
+/// A call that was refused for want of money is sent again as it was.
+impl Ask for exchange::Call<'_> {
+    async fn ask(&mut self) -> Result<Reply, Error> {
+        self.send().await
+    }
+
+    fn paid(&mut self, payment: &Payment) {
+        self.note_payment(&payment.id, payment.amount);
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline()
+    }
+
+    fn key(&self) -> &str {
+        self.key()
+    }
+}
+
+fn span_of(request: &Request) -> tracing::Span {
+    tracing::info_span!("amply.call", http.request.method = %request.method, url.path = request.url.path())
 }
 
 pub(crate) fn encode<T: Serialize + ?Sized>(body: &T) -> Result<Bytes, Error> {

@@ -9,9 +9,10 @@ use http::StatusCode;
 
 use crate::answer::Answer;
 use crate::meta::Meta;
+use crate::payment::{Cap, PaymentChallenge, PaymentProblem, Refusal};
 use crate::principal::PrincipalBinding;
 use crate::text::one_line;
-use crate::wire::{PaymentChallenge, Route};
+use crate::wire::Route;
 
 /// Why a call gave no answer.
 ///
@@ -22,11 +23,16 @@ use crate::wire::{PaymentChallenge, Route};
 ///
 /// | variant | code | when |
 /// | --- | --- | --- |
-/// | `Config` | `config` | builder or environment |
+/// | `Config` | `config` | builder or environment; a closed client; a forked process that may not pay |
 /// | `Invalid` | `invalid_request` | refused before it was sent |
 /// | `Rejected` | `rejected` | 400, 413, 422 and any 4xx without a row of its own |
 /// | `Unauthorized` | `unauthorized` | 401 |
-/// | `PaymentRequired` | `payment_required` | 402 |
+/// | `PaymentRequired` | `payment_required` | 402, and nobody may pay |
+/// | `SpendLimit` | `spend_limit` | a cap forbids the payment |
+/// | `PaymentRefused` | `payment_refused` | what the 402 asks for is not acceptable; nothing was paid |
+/// | `PaymentFailed` | `payment_failed` | the payer said no; no money moved |
+/// | `PaymentUnknown` | `payment_unknown` | money may have moved; the payment's id is inside |
+/// | `PaymentNotApplied` | `payment_not_applied` | money moved, and the server still asks |
 /// | `PrincipalNotBound` | `principal_not_bound` | under `Require`: not (known to be) bound; the answer is inside |
 /// | `Forbidden` | `forbidden` | 403 |
 /// | `NotFound` | `not_found` | 404 with a JSON body |
@@ -37,6 +43,7 @@ use crate::wire::{PaymentChallenge, Route};
 /// | `Timeout` | `timeout` | no whole answer came in time |
 /// | `Server` | `server` | 5xx |
 /// | `Protocol` | `protocol` | not an Amply answer, a refused redirect |
+/// | `Store` | `store` | the ledger cannot be read or written; nothing was paid |
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -56,6 +63,28 @@ pub enum Error {
     Unauthorized(Box<Failure>),
     /// The wallet's balance does not cover the call, which was not charged.
     PaymentRequired(Box<PaymentChallenge>),
+    /// A cap of the [`SpendPolicy`](crate::SpendPolicy) forbids the payment that the call needs. Nothing was paid for it.
+    #[non_exhaustive]
+    SpendLimit {
+        /// Which one.
+        cap: Cap,
+        /// The 402, and what is known.
+        problem: Box<PaymentProblem>,
+    },
+    /// What the server asks for is not acceptable, whatever the policy allows. Nothing was paid.
+    #[non_exhaustive]
+    PaymentRefused {
+        /// Everything that is wrong with it.
+        reasons: Vec<Refusal>,
+        /// The 402, and what is known.
+        problem: Box<PaymentProblem>,
+    },
+    /// The payer said no. No money moved.
+    PaymentFailed(Box<PaymentProblem>),
+    /// Money may have moved. Nobody pays for this wallet until that is known.
+    PaymentUnknown(Box<PaymentProblem>),
+    /// Money moved, and the server still asks for it.
+    PaymentNotApplied(Box<PaymentProblem>),
     /// A route is not bound to a principal, or not known to be, and the policy requires it.
     #[non_exhaustive]
     PrincipalNotBound {
@@ -89,6 +118,8 @@ pub enum Error {
     Server(Box<Failure>),
     /// What came is not an answer of the Amply API.
     Protocol(Box<Failure>),
+    /// The ledger of payments cannot be read or written. Nothing was paid, and the call was not charged.
+    Store(String),
 }
 
 /// What is known about a call that failed after it was sent, or while it was being sent.
@@ -168,6 +199,11 @@ impl Error {
             Self::Rejected(_) => "rejected",
             Self::Unauthorized(_) => "unauthorized",
             Self::PaymentRequired(_) => "payment_required",
+            Self::SpendLimit { .. } => "spend_limit",
+            Self::PaymentRefused { .. } => "payment_refused",
+            Self::PaymentFailed(_) => "payment_failed",
+            Self::PaymentUnknown(_) => "payment_unknown",
+            Self::PaymentNotApplied(_) => "payment_not_applied",
             Self::PrincipalNotBound { .. } => "principal_not_bound",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
@@ -178,6 +214,27 @@ impl Error {
             Self::Timeout(_) => "timeout",
             Self::Server(_) => "server",
             Self::Protocol(_) => "protocol",
+            Self::Store(_) => "store",
+        }
+    }
+
+    /// What is known about the payment that this call needed; `None` where none was in question.
+    pub fn payment_problem(&self) -> Option<&PaymentProblem> {
+        match self {
+            Self::SpendLimit { problem, .. }
+            | Self::PaymentRefused { problem, .. }
+            | Self::PaymentFailed(problem)
+            | Self::PaymentUnknown(problem)
+            | Self::PaymentNotApplied(problem) => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// What the server's 402 asked for; `None` for an error that is none of payment.
+    pub fn challenge(&self) -> Option<&PaymentChallenge> {
+        match self {
+            Self::PaymentRequired(challenge) => Some(challenge),
+            _ => self.payment_problem().map(|problem| &problem.challenge),
         }
     }
 
@@ -185,8 +242,13 @@ impl Error {
     /// [`PrincipalNotBound`](Self::PrincipalNotBound), which has the whole answer.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Config(_) | Self::Invalid { .. } | Self::PrincipalNotBound { .. } => None,
+            Self::Config(_) | Self::Invalid { .. } | Self::PrincipalNotBound { .. } | Self::Store(_) => None,
             Self::PaymentRequired(challenge) => Some(challenge.failure()),
+            Self::SpendLimit { problem, .. }
+            | Self::PaymentRefused { problem, .. }
+            | Self::PaymentFailed(problem)
+            | Self::PaymentUnknown(problem)
+            | Self::PaymentNotApplied(problem) => Some(problem.challenge.failure()),
             Self::Rejected(failure)
             | Self::Unauthorized(failure)
             | Self::Forbidden(failure)
@@ -244,9 +306,10 @@ impl Error {
         matches!(self, Self::Timeout(_))
     }
 
-    /// Whether the server may have done and charged what was asked, though no usable answer came.
+    /// Whether money may have moved though no usable answer came: for the call itself, or by a payment for it.
     pub fn may_have_been_charged(&self) -> bool {
         match self {
+            Self::PaymentUnknown(_) | Self::PaymentNotApplied(_) => true,
             Self::PrincipalNotBound { answer, .. } => answer.is_some(),
             _ => self.failure().is_some_and(|failure| failure.may_have_been_charged),
         }
@@ -256,7 +319,9 @@ impl Error {
     pub fn message(&self) -> String {
         let Some(failure) = self.failure() else {
             return match self {
-                Self::Invalid { message, .. } | Self::Config(message) => message.clone(),
+                Self::Invalid { message, .. } | Self::Config(message) | Self::Store(message) => {
+                    message.clone()
+                }
                 Self::PrincipalNotBound { binding, answer: None } => {
                     format!("{}, and this client requires one; nothing was sent", binding.words())
                 }
@@ -266,6 +331,9 @@ impl Error {
                 _ => String::new(),
             };
         };
+        if let Some(problem) = self.payment_problem() {
+            return problem.message.clone();
+        }
         let detail = &failure.detail;
         let request = &failure.request;
         match self {
@@ -293,7 +361,10 @@ impl Error {
             Self::PrincipalNotBound { .. } => Some(
                 "the answer is in this error; use a key of an account (amply_sk_…), or a policy that only warns",
             ),
-            _ => self.failure()?.hint.as_deref(),
+            _ => match self.payment_problem() {
+                Some(problem) => Some(&problem.hint),
+                None => self.failure()?.hint.as_deref(),
+            },
         }
     }
 }

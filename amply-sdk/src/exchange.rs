@@ -17,10 +17,12 @@ use crate::client::Options;
 use crate::error::{Error, Failure};
 use crate::key::KeyKind;
 use crate::meta::Meta;
+use crate::money::Usd;
+use crate::payment::{Clock, PaymentChallenge};
 use crate::retry::{Budget, Effect, Repeat, RetryPolicy, delays, retry_after};
 use crate::text::one_line;
 use crate::transport::{Fault, FaultKind, HttpAnswer, HttpRequest, Transport};
-use crate::wire::{ErrorBody, PaymentChallenge};
+use crate::wire::ErrorBody;
 
 /// Sends requests of one client.
 #[derive(Clone)]
@@ -36,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) body: Option<Bytes>,
     pub(crate) repeat: Repeat,
+    /// The caller's own key; a `POST` without one gets a new one.
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// A 2xx answer.
@@ -70,73 +74,120 @@ impl Exchange {
         &self.transport
     }
 
-    /// Sends the request, again where that is allowed and may help, until the call's limit.
-    pub(crate) async fn send(&self, request: Request, options: &Options) -> Result<Reply, Error> {
+    /// The same with connections of its own, for work on another runtime.
+    pub(crate) fn apart(&self) -> Result<Self, Error> {
+        Ok(Self::new(self.transport.apart()?, self.key_kind))
+    }
+
+    /// A call, before it is sent. Its time runs from now.
+    pub(crate) fn begin<'a>(&'a self, request: Request, options: &'a Options) -> Call<'a> {
         let start = Instant::now();
-        let deadline = later(start, options.timeout);
+        let key = match request.method == Method::POST {
+            true => request.idempotency_key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
+            false => String::new(),
+        };
         let http = HttpRequest {
-            idempotency_key: (request.method == Method::POST).then(new_idempotency_key).flatten(),
+            // The API does not promise to heed it, so it never makes a repeat safe by itself. // [our]
+            idempotency_key: HeaderValue::from_str(&key).ok().filter(|key| !key.is_empty()),
             method: request.method,
             url: request.url,
             body: request.body,
         };
-        let mut call = Call { exchange: self, http: &http, repeat: request.repeat, start, ambiguous: false };
+        Call {
+            exchange: self,
+            options,
+            http,
+            repeat: request.repeat,
+            key,
+            start,
+            deadline: later(start, options.timeout),
+            attempts: 0,
+            ambiguous: false,
+            paid: None,
+        }
+    }
+}
+
+/// One call, however often it is sent.
+pub(crate) struct Call<'a> {
+    exchange: &'a Exchange,
+    options: &'a Options,
+    http: HttpRequest,
+    repeat: Repeat,
+    key: String,
+    start: Instant,
+    deadline: Instant,
+    /// How many requests it has taken.
+    attempts: u32,
+    /// Whether the server may have acted on an attempt before this one.
+    ambiguous: bool,
+    /// The payment that this call led, and what it took.
+    paid: Option<Box<(String, Usd)>>,
+}
+
+impl Call<'_> {
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The idempotency key, the same for every request of this call.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Every answer from now on tells of this payment.
+    pub(crate) fn note_payment(&mut self, id: &str, amount: Usd) {
+        self.paid = Some(Box::new((id.to_owned(), amount)));
+    }
+
+    /// Sends the request, again where that is allowed and may help, until the call's limit.
+    pub(crate) async fn send(&mut self) -> Result<Reply, Error> {
+        let (budget, retry) = (&self.exchange.budget, &self.options.retry);
         let mut waits = None;
         let mut taken = None;
-        let mut attempt = 1;
+        let mut round = 1;
         loop {
-            let limit = deadline.min(later(Instant::now(), options.attempt_timeout));
+            self.attempts += 1;
+            let attempt = self.attempts;
+            let limit = self.deadline.min(later(Instant::now(), self.options.attempt_timeout));
             let span = tracing::debug_span!("amply.attempt", attempt);
-            let outcome = call.attempt(attempt, limit).instrument(span).await;
+            let outcome = self.attempt(attempt, limit).instrument(span).await;
             let setback = match outcome {
                 Ok((body, meta)) => {
-                    self.budget.succeeded(taken);
-                    let may_have_been_charged = call.charges();
-                    return Ok(Reply { body, meta, request: (http.method, http.url), may_have_been_charged });
+                    budget.succeeded(taken);
+                    let request = (self.http.method.clone(), self.http.url.clone());
+                    let may_have_been_charged = self.charges();
+                    return Ok(Reply { body, meta, request, may_have_been_charged });
                 }
                 Err(setback) => setback,
             };
-            let allowed =
-                attempt < options.retry.attempts() && call.may_repeat(&options.retry, setback.effect);
-            if !allowed {
+            if round >= retry.attempts() || !self.may_repeat(retry, setback.effect) {
                 return Err(setback.error);
             }
             let next = waits.get_or_insert_with(delays).next().unwrap_or_default();
             let wait = setback.wait.unwrap_or(next);
-            if deadline.saturating_duration_since(Instant::now()) <= wait {
+            if self.deadline.saturating_duration_since(Instant::now()) <= wait {
                 tracing::debug!(
                     "not tried again: the wait of {} ms ends after the call's limit",
                     wait.as_millis()
                 );
                 return Err(setback.error);
             }
-            taken = self.budget.take(setback.after_timeout);
+            taken = budget.take(setback.after_timeout);
             if taken.is_none() {
                 tracing::debug!("not tried again: too many calls have failed lately");
                 return Err(setback.error);
             }
-            call.ambiguous |= setback.effect == Effect::Unknown;
-            attempt += 1;
-            tracing::debug!("waiting {} ms before attempt {attempt}", wait.as_millis());
+            self.ambiguous |= setback.effect == Effect::Unknown;
+            round += 1;
+            tracing::debug!("waiting {} ms before attempt {}", wait.as_millis(), self.attempts + 1);
             tokio::time::sleep(wait).await;
         }
     }
-}
 
-/// What stays the same for all attempts of a call.
-struct Call<'a> {
-    exchange: &'a Exchange,
-    http: &'a HttpRequest,
-    repeat: Repeat,
-    start: Instant,
-    /// Whether the server may have acted on an attempt before this one.
-    ambiguous: bool,
-}
-
-impl Call<'_> {
     async fn attempt(&self, attempt: u32, limit: Instant) -> Result<(Bytes, Meta), Setback> {
         let began = Instant::now();
-        let sent = self.exchange.transport.send(self.http, limit).await;
+        let sent = self.exchange.transport.send(&self.http, limit).await;
         let ms = began.elapsed().as_millis();
         match sent {
             Ok(answer) => {
@@ -204,7 +255,7 @@ impl Call<'_> {
                 base.page("/dashboard/api-keys")
             )),
             402 => {
-                let page = words.as_ref().and_then(PaymentChallenge::page_of);
+                let page = words.as_ref().and_then(ErrorBody::top_up_page);
                 let page = page.unwrap_or_else(|| base.page("/dashboard/billing"));
                 Some(format!("top up the wallet at {page} and make the same call again"))
             }
@@ -229,7 +280,11 @@ impl Call<'_> {
             Failure { meta, request, detail, code, hint, body, may_have_been_charged, source: None };
         match status.as_u16() {
             401 => Error::Unauthorized(Box::new(failure)),
-            402 => Error::PaymentRequired(Box::new(PaymentChallenge::new(words, failure))),
+            402 => Error::PaymentRequired(Box::new(PaymentChallenge::new(
+                words,
+                failure,
+                Clock::System.now_ms(),
+            ))),
             403 => Error::Forbidden(Box::new(failure)),
             404 if words.is_some() => Error::NotFound(Box::new(failure)),
             404 | 405 => Error::Unsupported(Box::new(failure)),
@@ -279,7 +334,8 @@ impl Call<'_> {
 
     fn meta(&self, status: Option<StatusCode>, headers: HeaderMap, attempts: u32) -> Meta {
         let (elapsed, key_kind) = (self.start.elapsed(), self.exchange.key_kind);
-        Meta { status, headers, attempts, elapsed, key_kind, body_request_id: None }
+        let paid = self.paid.clone();
+        Meta { status, headers, attempts, elapsed, key_kind, body_request_id: None, paid }
     }
 
     /// Whether the call has cost money, for all that is known after an attempt with this effect.
@@ -320,10 +376,4 @@ fn without_words(status: StatusCode, body: &[u8]) -> String {
         shown if shown.starts_with('<') => format!("{} {name}, with a page for people", status.as_u16()),
         shown => format!("{} {name}: {shown}", status.as_u16()),
     }
-}
-
-/// A new key for one call. The API does not promise to heed it, so it never makes a repeat safe by itself. // [our]
-fn new_idempotency_key() -> Option<HeaderValue> {
-    let mut text = uuid::Uuid::encode_buffer();
-    HeaderValue::from_str(uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text)).ok()
 }

@@ -24,6 +24,7 @@ pub(crate) struct ApiKey {
     /// `Bearer …`, ready to send; every clone shares the one buffer, which clears itself.
     header: HeaderValue,
     kind: KeyKind,
+    hash: String,
 }
 
 impl ApiKey {
@@ -37,19 +38,14 @@ impl ApiKey {
         if key.is_empty() {
             return Err(Error::config("the API key is empty; leave it out to call without a key"));
         }
-        if let Some(at) = key.bytes().position(|byte| !byte.is_ascii_graphic()) {
-            return Err(Error::config(format!(
-                "the API key holds a character that no key has (at position {}, perhaps a blank or a line break); \
-                 pass the key alone",
-                at + 1
-            )));
-        }
         let kind = kind_of(&key);
-        let bearer = Zeroizing::new(format!("Bearer {}", key.as_str()).into_bytes());
-        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(bearer))
-            .map_err(|_| Error::config("the API key cannot be sent in a header; pass the key alone"))?;
-        header.set_sensitive(true);
-        Ok(Self { header, kind })
+        let hash = sha256(&key);
+        Ok(Self { header: bearer(key, "the API key")?, kind, hash })
+    }
+
+    /// The SHA-256 of the key, in hexadecimal digits: names its wallet without telling the key.
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// What the form of the key says about it.
@@ -66,6 +62,30 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ApiKey({:?}, redacted)", self.kind)
     }
+}
+
+/// A secret as the value of `Authorization`, in memory that clears itself. `what` names it in the error, which does not show
+/// it.
+pub(crate) fn bearer(secret: Zeroizing<String>, what: &str) -> Result<HeaderValue, Error> {
+    if secret.is_empty() {
+        return Err(Error::config(format!("{what} is empty; leave it out")));
+    }
+    if let Some(at) = secret.bytes().position(|byte| !byte.is_ascii_graphic()) {
+        return Err(Error::config(format!(
+            "{what} holds a character that none has (at position {}, perhaps a blank or a line break); pass it alone",
+            at + 1
+        )));
+    }
+    let bearer = Zeroizing::new(format!("Bearer {}", secret.as_str()).into_bytes());
+    let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(bearer))
+        .map_err(|_| Error::config(format!("{what} cannot be sent in a header; pass it alone")))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn sha256(secret: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn kind_of(key: &str) -> KeyKind {
@@ -100,7 +120,7 @@ mod tests {
     fn a_key_with_a_line_break_is_refused_without_being_shown() {
         for key in ["hidden\n", "hid den", "hidden\0", "hiddén"] {
             let error = ApiKey::new(key).unwrap_err().to_string();
-            assert!(error.contains("pass the key alone") && !error.contains("hid"), "{error}");
+            assert!(error.contains("pass it alone") && !error.contains("hid"), "{error}");
         }
     }
 

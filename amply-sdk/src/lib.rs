@@ -21,17 +21,21 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod background;
 mod base_url;
 mod call;
 mod client;
 pub mod env;
 mod error;
+mod event;
 mod exchange;
 mod key;
 mod meta;
 mod money;
+mod payment;
 mod principal;
 mod retry;
+mod store;
 mod text;
 mod tls;
 mod transport;
@@ -40,17 +44,22 @@ mod wire;
 pub use answer::{Answer, FromAnswer};
 pub use client::{Client, ClientBuilder, Options};
 pub use error::{Error, Failure};
+pub use event::Event;
 pub use http::{HeaderMap, Method, StatusCode};
 pub use key::KeyKind;
 pub use meta::Meta;
 pub use money::{ParseUsdError, Usd};
+pub use payment::{
+    Cap, PaidCall, Payer, Payment, PaymentChallenge, PaymentProblem, PaymentState, Payments, Rail, Receipt,
+    Refusal, SpendPolicy, TopUp, TopUpFuture, TopUpRequest, TopUpService, Verdict,
+};
 pub use principal::{Binding, PrincipalBinding, PrincipalPolicy};
 pub use retry::RetryPolicy;
 pub use rust_decimal::Decimal;
+pub use store::Store;
 pub use text::printable;
 pub use wire::{
     AuthMode, BillingStatus, CategoryDecisions, Components, DataMode, Diagnostics, Extra, FilterComplexity,
-    Health, HealthState, OpenApi, Operation, PaymentChallenge, PlatformMetrics, Provider, ProviderHealth,
-    ProviderMetrics, Providers, Ranking, RateLimit, RawJson, RawMetrics, Route, RouteRequest, RuledOut,
-    Status, WorkloadType,
+    Health, HealthState, OpenApi, Operation, PlatformMetrics, Provider, ProviderHealth, ProviderMetrics,
+    Providers, Ranking, RateLimit, RawJson, RawMetrics, Route, RouteRequest, RuledOut, Status, WorkloadType,
 };

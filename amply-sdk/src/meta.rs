@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::header::HeaderMap;
 
 use crate::key::KeyKind;
+use crate::money::Usd;
 
 /// What is known about one call besides the answer's content: on every [`Answer`](crate::Answer), and on every
 /// error of a call that was sent.
@@ -18,6 +19,7 @@ pub struct Meta {
     pub(crate) elapsed: Duration,
     pub(crate) body_request_id: Option<String>,
     pub(crate) key_kind: Option<KeyKind>,
+    pub(crate) paid: Option<Box<(String, Usd)>>,
 }
 
 impl Meta {
@@ -49,6 +51,17 @@ impl Meta {
     /// The server's id of this request: the header `X-Amply-Request-Id`, else `request_id` of the body.
     pub fn request_id(&self) -> Option<&str> {
         self.header("x-amply-request-id").or(self.body_request_id.as_deref())
+    }
+
+    /// What the payment took that this call led, in USD; `None` when it led none. Other calls may have been served by it
+    /// too.
+    pub fn paid_usd(&self) -> Option<Usd> {
+        self.paid.as_ref().map(|paid| paid.1)
+    }
+
+    /// The id of the payment that this call led, in the ledger.
+    pub fn payment_id(&self) -> Option<&str> {
+        self.paid.as_ref().map(|paid| paid.0.as_str())
     }
 
     /// Milliseconds of work on the server, without the way there and back (`X-Amply-Compute-Ms`).

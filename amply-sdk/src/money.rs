@@ -6,8 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// Billionths in a dollar.
+const NANO: i64 = 1_000_000_000;
 
 /// An exact amount of US dollars.
 ///
@@ -39,6 +42,36 @@ impl Usd {
     /// Whether the amount is below zero.
     pub fn is_negative(self) -> bool {
         self.0.is_sign_negative() && !self.0.is_zero()
+    }
+
+    /// Whether the amount is above zero.
+    pub fn is_positive(self) -> bool {
+        self.0.is_sign_positive() && !self.0.is_zero()
+    }
+
+    /// The sum, if it can be kept exactly.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).map(Self::from)
+    }
+
+    /// The difference, if it can be kept exactly.
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        self.0.checked_sub(other.0).map(Self::from)
+    }
+
+    /// The next whole cent, or the amount itself where it is one.
+    pub(crate) fn up_to_a_cent(self) -> Self {
+        Self::from(self.0.round_dp_with_strategy(2, RoundingStrategy::ToPositiveInfinity))
+    }
+
+    /// Billionths of a dollar, rounded up; `None` beyond about nine billion dollars.
+    pub(crate) fn to_nano_up(self) -> Option<i64> {
+        let nano = self.0.checked_mul(Decimal::from(NANO))?;
+        nano.round_dp_with_strategy(0, RoundingStrategy::ToPositiveInfinity).try_into().ok()
+    }
+
+    pub(crate) fn from_nano(nano: i64) -> Self {
+        Self::from(Decimal::new(nano, 9))
     }
 
     /// The nearest double, for a field that the API defines as a plain number and that is no payment.
@@ -156,6 +189,17 @@ mod tests {
         {
             assert_eq!(text.parse::<Usd>().unwrap().to_string(), shown);
         }
+    }
+
+    #[test]
+    fn billionths_are_rounded_up_and_never_wrap() {
+        let nano = |text: &str| text.parse::<Usd>().unwrap().to_nano_up();
+        assert_eq!(nano("0.05"), Some(50_000_000));
+        assert_eq!(nano("0.0000000001"), Some(1));
+        assert_eq!(nano("9223372036.854775807"), Some(i64::MAX));
+        assert_eq!(nano("9223372036.8547758071"), None);
+        assert_eq!(nano("79228162514264337593543950335"), None);
+        assert_eq!(Usd::from_nano(50_000_000).to_string(), "0.05");
     }
 
     #[test]

@@ -36,6 +36,7 @@ const USER_AGENT: &str = concat!("amply-sdk-rust/", env!("CARGO_PKG_VERSION"));
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What is set once for all requests of a client.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) base: BaseUrl,
     pub(crate) authorization: Option<HeaderValue>,
@@ -95,6 +96,16 @@ impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
         let pool = RwLock::new(Pool { client: client(&settings, IDLE)?, idle: IDLE });
         Ok(Self { settings, pool })
+    }
+
+    /// The same with connections of its own: for work on another runtime, which must not depend on one that may stand
+    /// still.
+    pub(crate) fn apart(&self) -> Result<Self, Error> {
+        Self::new(self.settings.clone())
+    }
+
+    pub(crate) fn with_authorization(self, authorization: HeaderValue) -> Result<Self, Error> {
+        Self::new(Settings { authorization: Some(authorization), ..self.settings })
     }
 
     pub(crate) fn base(&self) -> &BaseUrl {

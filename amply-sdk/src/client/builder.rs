@@ -12,10 +12,14 @@ use super::{Client, Options};
 use crate::base_url::{self, BaseUrl};
 use crate::env;
 use crate::error::Error;
+use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
 use crate::key::ApiKey;
+use crate::payment::wallet::{BillingStatusLook, Coordinator, Limits, Setup, Spawner};
+use crate::payment::{Clock, Ledger, Payer, SpendPolicy, WalletId};
 use crate::principal::PrincipalPolicy;
 use crate::retry::RetryPolicy;
+use crate::store::Store;
 use crate::tls;
 use crate::transport::{Settings, Transport};
 
@@ -31,6 +35,12 @@ pub struct ClientBuilder {
     ca_certificates: Vec<Vec<u8>>,
     connect_timeout: Option<Duration>,
     options: Options,
+    observer: Observer,
+    store: Option<Store>,
+    policy: Option<SpendPolicy>,
+    payer: Option<Arc<dyn Payer>>,
+    payer_timeout: Option<Duration>,
+    payment_headroom: Option<Duration>,
 }
 
 /// A value, or why it is none: told at `build`, unless something else is set in its place by then.
@@ -76,7 +86,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The limit for one call, retries and waits included; 30 s unless set.
+    /// The limit for one call, retries and waits included; 30 s unless set, 60 s with a payer.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(Ok(limit));
         self
@@ -122,7 +132,45 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks the settings and makes the client. Nothing is sent.
+    /// Where payments are written down; in memory unless set. A cap over time needs a store that outlives the process.
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// What may be spent. Without it nothing is.
+    pub fn spend_policy(mut self, policy: SpendPolicy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Who tops up the wallet when it does not cover a route: a [`TopUpService`](crate::TopUpService), a closure, or any other
+    /// [`Payer`]. It needs a [`spend_policy`](Self::spend_policy).
+    pub fn wallet_payer(mut self, payer: impl Payer) -> Self {
+        self.payer = Some(Arc::new(payer));
+        self
+    }
+
+    /// How long the payer may take for one top-up; 30 s unless set. Then the payment is unknown.
+    pub fn payer_timeout(mut self, limit: Duration) -> Self {
+        self.payer_timeout = Some(limit);
+        self
+    }
+
+    /// What must be left of a call's time for it to begin a payment; 5 s unless set.
+    pub fn payment_headroom(mut self, least: Duration) -> Self {
+        self.payment_headroom = Some(least);
+        self
+    }
+
+    /// Who is told what happens: each step of a payment, a cap that is reached. It must not block.
+    pub fn on_event(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(observe);
+        self
+    }
+
+    /// Checks the settings and makes the client. Nothing is sent, but for one thing: where a payer is set and the store has
+    /// a payment of this wallet that an earlier process left open, it is looked after in the background.
     ///
     /// With [`PrincipalPolicy::Require`], know that a server of release 3.1.12 says nothing about principals: every
     /// route there ends in [`Error::PrincipalNotBound`].
@@ -137,9 +185,11 @@ impl ClientBuilder {
         let base_url = self.base_url.transpose().map_err(Error::Config)?;
         let base = BaseUrl::parse(base_url.as_deref().unwrap_or(base_url::DEFAULT))?;
         let mut options = self.options;
-        if let Some(limit) = self.timeout {
-            options.timeout = limit.map_err(Error::Config)?;
-        }
+        options.timeout = match self.timeout {
+            Some(limit) => limit.map_err(Error::Config)?,
+            None if self.payer.is_some() => WITH_PAYER,
+            None => options.timeout,
+        };
         let mut extra = self.ca_bundle.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
         for pem in &self.ca_certificates {
             extra.extend(tls::certificates(pem, "the CA certificate given to the builder")?);
@@ -152,18 +202,76 @@ impl ClientBuilder {
             tls,
             connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(5)),
         })?;
+        let exchange = Exchange::new(transport, key.as_ref().map(ApiKey::kind));
+        let store = store(self.store, self.policy.as_ref())?;
+        if store.is_new() && self.policy.is_some() {
+            let path = store.path().unwrap_or_default().to_string_lossy().into_owned();
+            self.observer.tell(Event::StoreCreated { path });
+        }
+        let coordinator = match (self.payer, self.policy) {
+            (None, _) => None,
+            (Some(_), None) => {
+                return Err(Error::config(
+                    "a payer needs a spend policy that says how much it may spend; set one",
+                ));
+            }
+            (Some(payer), Some(policy)) => {
+                let look = BillingStatusLook { exchange: exchange.apart()?, options: options.clone() };
+                let base_url = exchange.transport().base().as_str().to_owned();
+                let key_hash = key.as_ref().map(ApiKey::hash).unwrap_or_default().to_owned();
+                let coordinator = Coordinator::new(Setup {
+                    wallet: WalletId { base_url, key_hash },
+                    policy,
+                    payer,
+                    limits: Limits {
+                        payer: self.payer_timeout.unwrap_or(Duration::from_secs(30)),
+                        headroom: self.payment_headroom.unwrap_or(Duration::from_secs(5)),
+                    },
+                    ledger: Ledger::new(store.clone(), Clock::System),
+                    look: Box::new(look),
+                    observer: self.observer.clone(),
+                    spawner: Spawner::Background,
+                });
+                coordinator.recover();
+                Some(coordinator)
+            }
+        };
         Ok(Client {
-            exchange: Exchange::new(transport, key.map(|key| key.kind())),
+            exchange,
             options,
             has_warned: Arc::default(),
+            is_closed: Arc::default(),
+            observer: self.observer,
+            store,
+            coordinator,
         })
+    }
+}
+
+/// The default limit of a call that may wait for a payment.
+const WITH_PAYER: Duration = Duration::from_secs(60);
+
+/// Where payments are written down, if the policy agrees.
+fn store(given: Option<Store>, policy: Option<&SpendPolicy>) -> Result<Store, Error> {
+    let Some(policy) = policy else { return Ok(given.unwrap_or_else(Store::in_memory)) };
+    policy.check()?;
+    match given {
+        Some(store) if store.is_durable() || policy.is_per_process_only() => Ok(store),
+        None if policy.is_per_process_only() => Ok(Store::of_process()),
+        _ => Err(Error::config(
+            "the spend policy's daily cap needs a store that outlives this process; set one with `store`, or say \
+             `per_process_only()`",
+        )),
     }
 }
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A base URL may have been given with a password in it.
-        f.debug_struct("ClientBuilder").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("ClientBuilder")
+            .field("options", &self.options)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }
 

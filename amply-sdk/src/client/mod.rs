@@ -5,7 +5,8 @@ mod options;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::Method;
 use serde::Serialize;
@@ -15,8 +16,12 @@ pub use self::options::Options;
 use crate::answer::{Answer, FromAnswer};
 use crate::call::encode;
 use crate::error::Error;
+use crate::event::Observer;
 use crate::exchange::Exchange;
 use crate::key::KeyKind;
+use crate::payment::wallet::Coordinator;
+use crate::payment::{Clock, Ledger, Payments};
+use crate::store::Store;
 use crate::wire::{BillingStatus, Health, OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
 
 /// A client of the Amply API. Cloning it is cheap; clones share connections and the retry budget.
@@ -36,6 +41,12 @@ pub struct Client {
     pub(crate) options: Options,
     /// Whether a missing principal was warned about; shared by all copies.
     pub(crate) has_warned: Arc<AtomicBool>,
+    /// Shared by all copies, too.
+    pub(crate) is_closed: Arc<AtomicBool>,
+    pub(crate) observer: Observer,
+    pub(crate) store: Store,
+    /// Who pays; `None` where nobody may.
+    pub(crate) coordinator: Option<Coordinator>,
 }
 
 impl Client {
@@ -78,11 +89,12 @@ impl Client {
     /// Asks which provider should run a task and returns the ranked answer (`POST /route`).
     ///
     /// One call may debit the wallet once. It is sent again only after a failure that cannot have had an effect; see
-    /// [`RetryPolicy`](crate::RetryPolicy).
+    /// [`RetryPolicy`](crate::RetryPolicy). With a [`Payer`](crate::Payer), a 402 is paid within the
+    /// [`SpendPolicy`](crate::SpendPolicy), once, and the same request is sent again.
     ///
     /// # Errors
     /// [`Error::Invalid`] before anything is sent; [`Error::PaymentRequired`] when the wallet does not cover the
-    /// call; [`Error::PrincipalNotBound`] under [`PrincipalPolicy::Require`](crate::PrincipalPolicy::Require), with the
+    /// call and nobody may pay; the errors of payments when somebody may; [`Error::PrincipalNotBound`] under [`PrincipalPolicy::Require`](crate::PrincipalPolicy::Require), with the
     /// answer inside it; else by the table of [`Error`].
     ///
     /// ```
@@ -150,6 +162,28 @@ impl Client {
     /// By the table of [`Error`]; [`Error::Unsupported`] on a server before release 3.1.13.
     pub async fn billing_status(&self) -> Result<Answer<BillingStatus>, Error> {
         self.get("/billing/status").await
+    }
+
+    /// The payments in this client's store: what was paid, and what may have been.
+    pub fn payments(&self) -> Payments {
+        let ledger = self.coordinator.as_ref().map(|coordinator| coordinator.ledger().clone());
+        Payments::new(ledger.unwrap_or_else(|| Ledger::new(self.store.clone(), Clock::System)))
+    }
+
+    /// Whether a payer is being asked right now, by any call of this client or its copies.
+    pub fn is_paying(&self) -> bool {
+        self.coordinator.as_ref().is_some_and(Coordinator::is_paying)
+    }
+
+    /// Takes no more calls, and waits for what must not be broken off: a payment that runs is waited for until its own limit,
+    /// however short `limit` is. Copies of this client are closed with it.
+    pub async fn close(&self, limit: Duration) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        // Nothing else runs in the background that `limit` could end.
+        let _ = limit;
+        if let Some(coordinator) = &self.coordinator {
+            coordinator.until_paid().await;
+        }
     }
 
     /// Any other call, authenticated: a path below the base URL, an optional JSON body, and any type to read the

@@ -16,7 +16,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The limit for one call, retries and waits included; 30 s unless set.
+    /// The limit for one call, retries and waits included; 30 s unless set, 60 s with a payer.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::{Extra, FromJson, Part};
+use super::json::{Extra, FromJson, Part, RawJson};
 
 /// The deepest nesting that is accepted in an answer; what is deeper would overflow the stack of a naive reader.
 const MAX_DEPTH: usize = 128;
@@ -62,6 +62,11 @@ impl<'a> Fields<'a> {
         let body = self.body;
         self.entries.into_iter().map(|(name, text)| (name.into_owned(), Part { body, text }.keep())).collect()
     }
+}
+
+/// The fields of a kept object; `None` when it is none.
+pub(crate) fn raw_fields(raw: &RawJson) -> Option<Fields<'_>> {
+    Fields::parse(raw.bytes(), raw.text()).ok()
 }
 
 impl<T: FromFields> FromJson for T {

@@ -28,6 +28,10 @@ impl RawJson {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
     /// Reads the value as any type.
     ///
     /// # Errors
@@ -83,6 +87,11 @@ pub(crate) fn raw(text: &str) -> RawJson {
 /// Reads a kept value as one of this crate's types.
 pub(crate) fn read<T: FromJson>(raw: &RawJson) -> Option<T> {
     T::from_json(Part { body: &raw.0, text: raw.text() })
+}
+
+/// An amount to pay by: to the digit as it was written, or none.
+pub(crate) fn exact_usd(raw: &RawJson) -> Option<Usd> {
+    Part { body: &raw.0, text: raw.text() }.scalar_text()?.parse().ok()
 }
 
 /// How a value of an answer is read; `None` where it cannot be.

@@ -19,13 +19,12 @@ mod status;
 
 pub use billing::BillingStatus;
 pub(crate) use error_body::ErrorBody;
-pub use error_body::PaymentChallenge;
-pub(crate) use fields::{Fields, FromFields, check_depth, text_of};
+pub(crate) use fields::{Fields, FromFields, check_depth, raw_fields, text_of};
 pub use health::{Health, HealthState, ProviderHealth};
 #[cfg(test)]
 pub(crate) use json::raw;
-pub(crate) use json::read;
 pub use json::{Extra, RawJson};
+pub(crate) use json::{exact_usd, read};
 pub use openapi::{OpenApi, Operation};
 pub use platform_metrics::{CategoryDecisions, PlatformMetrics};
 pub use providers::{Provider, Providers};

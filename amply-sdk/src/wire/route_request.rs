@@ -50,6 +50,9 @@ pub struct RouteRequest {
     sandbox_mode: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     enterprise_policy: Option<Map<String, Value>>,
+    /// A header, not a field.
+    #[serde(skip)]
+    idempotency_key: Option<String>,
 }
 
 impl RouteRequest {
@@ -67,6 +70,7 @@ impl RouteRequest {
             referral_tag: None,
             sandbox_mode: None,
             enterprise_policy: None,
+            idempotency_key: None,
         }
     }
 
@@ -132,6 +136,20 @@ impl RouteRequest {
         self
     }
 
+    /// The caller's own idempotency key for this call, 1 to 255 visible ASCII characters; a new one for each call unless set.
+    ///
+    /// A key that led a payment never leads another, also after a restart, so that a job that is run again does not top up
+    /// again. It guards the top-up; whether the server charges the route once for a key is the server's affair, and not
+    /// promised.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    pub(crate) fn own_idempotency_key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
     /// Checks the request by the server's rules. Every call does this before anything is sent.
     ///
     /// # Errors
@@ -179,7 +197,7 @@ impl RouteRequest {
                 format!("slo_p99_ms is {ms}; it must be a number of milliseconds above 0"),
             ));
         }
-        Ok(())
+        self.idempotency_key.as_deref().map_or(Ok(()), check_key)
     }
 }
 
@@ -293,6 +311,16 @@ fn at_least_zero(field: &'static str, amount: Option<Usd>) -> Result<(), Error> 
     }
 }
 
+fn check_key(key: &str) -> Result<(), Error> {
+    let refuse = |why: &str| Err(Error::invalid("idempotency_key", format!("idempotency_key {why}")));
+    match key.len() {
+        0 => refuse("is empty; leave it out, or give 1 to 255 visible ASCII characters"),
+        1..=255 if key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
+        1..=255 => refuse("holds a character that none may have; it must be visible ASCII, without blanks"),
+        _ => refuse("is longer than 255 characters"),
+    }
+}
+
 fn check_tag(tag: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._:@/-".contains(c);
     let refuse = |why: String| Err(Error::invalid("referral_tag", format!("referral_tag {why}")));
@@ -392,6 +420,22 @@ mod tests {
         assert!(says(tag("a\nb")).contains("U+000A"));
         assert!(says(tag("")).contains("has 0 characters"));
         assert!(says(tag(&"a".repeat(65))).contains("has 65 characters"));
+    }
+
+    #[test]
+    fn a_callers_key_is_one_visible_word_and_no_field() {
+        let with = |key: &str| RouteRequest::new("x").idempotency_key(key);
+        assert_eq!(serde_json::to_string(&with("nightly-42")).unwrap(), r#"{"task":"x"}"#);
+        assert!(with(&"k".repeat(255)).validate().is_ok());
+        for (key, says) in [
+            ("", "is empty"),
+            ("a b", "visible ASCII"),
+            ("a\n", "visible ASCII"),
+            (&*"k".repeat(256), "longer than 255"),
+        ] {
+            let error = with(key).validate().unwrap_err().to_string();
+            assert!(error.starts_with("idempotency_key") && error.contains(says), "{error}");
+        }
     }
 
     #[test]

@@ -1,0 +1,169 @@
+//! What a call does with a 402: have it paid within the policy, and send the same request again, unpaid. Reads as the life
+//! of such a call; who pays and how is decided in `wallet`.
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::challenge::PaymentChallenge;
+use super::patience;
+use super::problem::{ended, not_applied, refused, unknown};
+use super::record::{Payment, PaymentState};
+use super::wallet::{Coordinator, Need, Paid, Verdict};
+use crate::error::Error;
+use crate::event::Event;
+use crate::exchange::Reply;
+use crate::wire::{Fields, text_of};
+
+/// The call that was answered 402.
+pub(crate) trait Ask: Send {
+    /// Sends the same request again, under the same idempotency key.
+    fn ask(&mut self) -> impl Future<Output = Result<Reply, Error>> + Send;
+
+    /// Takes note of a payment that was made for this call.
+    fn paid(&mut self, payment: &Payment);
+
+    fn deadline(&self) -> Instant;
+
+    fn key(&self) -> &str;
+}
+
+/// Has a 402 paid for and asks again. The call leads one payment at most, whatever the server says afterwards.
+pub(crate) async fn pay_and_ask_again<A: Ask>(
+    coordinator: &Coordinator,
+    mut challenge: Box<PaymentChallenge>,
+    call: &mut A,
+) -> Result<Reply, Error> {
+    let mut led: Option<Box<Payment>> = None;
+    let mut pauses = patience();
+    loop {
+        // An attempt before this 402 may have been served and charged: whoever pays now may pay for the same route twice.
+        if challenge.failure().may_have_been_charged {
+            return Err(Error::PaymentRequired(challenge));
+        }
+        let Some(need) = need(&challenge, call, led.is_some()) else {
+            if let Some(payment) = led {
+                return Err(tell_not_applied(coordinator, challenge, payment));
+            }
+            let reasons = challenge.refusals().to_vec();
+            coordinator.observer().tell(Event::PaymentRefused { reasons: reasons.clone() });
+            return Err(refused(*challenge, reasons));
+        };
+        let paid = match coordinator.join(need, call.deadline()).await {
+            Verdict::Again(paid) => paid,
+            Verdict::End(ending) => {
+                return Err(ended(ending, *challenge, led, coordinator.ledger().now_ms()));
+            }
+        };
+        let Some(paid) = paid else {
+            // The balance suffices by itself, or the challenge had run out.
+            challenge = match call.ask().await {
+                Err(Error::PaymentRequired(next)) => next,
+                answered => return answered,
+            };
+            if !pause(&mut pauses, call.deadline()).await {
+                return Err(match led {
+                    Some(payment) => tell_not_applied(coordinator, challenge, payment),
+                    None => Error::PaymentRequired(challenge),
+                });
+            }
+            continue;
+        };
+        if paid.led {
+            call.paid(&paid.payment);
+            led = Some(paid.payment.clone());
+        }
+        challenge = match ask_until_shown(coordinator, &paid, call).await? {
+            Asked::Answered(reply) => return Ok(*reply),
+            Asked::SpentByOthers(next) => next,
+        };
+    }
+}
+
+enum Asked {
+    Answered(Box<Reply>),
+    /// The credit arrived, and others were quicker to use it.
+    SpentByOthers(Box<PaymentChallenge>),
+}
+
+/// Asks until the credit shows. A 402 has no effect, so that it may be asked for again and again.
+async fn ask_until_shown<A: Ask>(
+    coordinator: &Coordinator,
+    paid: &Paid,
+    call: &mut A,
+) -> Result<Asked, Error> {
+    let mut pauses = patience();
+    loop {
+        let next = match call.ask().await {
+            Ok(reply) => {
+                note_served(coordinator, &paid.payment, call, &reply).await;
+                return Ok(Asked::Answered(Box::new(reply)));
+            }
+            Err(Error::PaymentRequired(next)) => next,
+            Err(error) => return Err(error),
+        };
+        if has_risen(&paid.payment, &next) {
+            // What cannot be written now is found out at the next look.
+            let _ = coordinator.ledger().seen(&paid.payment.id, next.balance_usd).await;
+            return Ok(Asked::SpentByOthers(next));
+        }
+        if !pause(&mut pauses, call.deadline()).await {
+            return Err(match paid.led {
+                true => tell_not_applied(coordinator, next, paid.payment.clone()),
+                false => unknown(*next, paid.payment.clone(), coordinator.ledger().now_ms()),
+            });
+        }
+    }
+}
+
+/// What is needed to have the challenge paid; `None` for one that must not be.
+fn need(challenge: &PaymentChallenge, call: &impl Ask, has_led: bool) -> Option<Need> {
+    if !challenge.refusals().is_empty() {
+        return None;
+    }
+    Some(Need {
+        shortfall: challenge.shortfall_usd.or(challenge.amount_usd)?,
+        balance: challenge.balance_usd,
+        suggested: challenge.amount_usd,
+        expires_ms: challenge.expires_ms(),
+        key: call.key().to_owned(),
+        has_led,
+    })
+}
+
+fn has_risen(payment: &Payment, challenge: &PaymentChallenge) -> bool {
+    let as_settled = Payment { state: PaymentState::SettledNotApplied, ..payment.clone() };
+    as_settled.is_shown_by(challenge.balance_usd)
+}
+
+/// Waits a little, unless the call's time would be over then.
+async fn pause(pauses: &mut impl Iterator<Item = std::time::Duration>, deadline: Instant) -> bool {
+    let until = pauses.next().and_then(|pause| Instant::now().checked_add(pause));
+    match until.filter(|until| *until < deadline) {
+        Some(until) => {
+            sleep_until(until).await;
+            true
+        }
+        None => false,
+    }
+}
+
+/// The answer shows that the money was there. It reaches the caller whether or not that can be written down.
+async fn note_served(coordinator: &Coordinator, payment: &Payment, call: &impl Ask, reply: &Reply) {
+    let fields = text_of(&reply.body).ok().and_then(|text| Fields::parse(&reply.body, text).ok());
+    let route_id = fields.and_then(|mut fields| fields.take("request_id"));
+    let noted = coordinator.ledger().served(&payment.id, call.key(), route_id);
+    // What was begun goes on in the background when the call's time is up.
+    match timeout_at(call.deadline(), noted).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("the payment {} could not be noted as applied: {error}", payment.id),
+        Err(_) => tracing::debug!("the payment {} was not yet noted as applied", payment.id),
+    }
+}
+
+fn tell_not_applied(
+    coordinator: &Coordinator,
+    challenge: Box<PaymentChallenge>,
+    payment: Box<Payment>,
+) -> Error {
+    coordinator.observer().tell(Event::PaymentNotApplied { payment_id: payment.id.clone() });
+    not_applied(*challenge, payment)
+}

@@ -1,0 +1,539 @@
+//! The rules of the books: what may be begun, how a payment goes on, and what it holds back. Each method is one
+//! transaction, so that they hold for tasks, processes and restarts alike.
+//!
+//! A payment only ever goes on: intent → sent → rejected, unknown or settled. Only a person's verdict lets one go back.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+
+use super::policy::{Cap, SpendPolicy};
+use super::record::{PaidCall, Payment, PaymentState, Rail, Receipt, Verdict, WalletId};
+use crate::error::Error;
+use crate::money::Usd;
+use crate::store::{Query, Rows, Store, StoreError};
+use crate::text::one_line;
+
+const DAY_MS: i64 = 86_400_000;
+/// An unknown payment is looked into at most once in this many leases: once a minute.
+const LEASES_BETWEEN_TRIES: i64 = 10;
+
+/// The payments of a store, as one client sees and changes them.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    store: Store,
+    /// Who writes: another of the same process counts as another.
+    owner: Arc<str>,
+    clock: Clock,
+}
+
+/// Milliseconds since 1970.
+#[derive(Clone)]
+pub(crate) enum Clock {
+    System,
+    #[cfg(test)]
+    Paused {
+        start: tokio::time::Instant,
+        at: i64,
+    },
+}
+
+impl Clock {
+    pub(crate) fn now_ms(&self) -> i64 {
+        match self {
+            Self::System => {
+                let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            }
+            #[cfg(test)]
+            Self::Paused { start, at } => at + i64::try_from(start.elapsed().as_millis()).unwrap(),
+        }
+    }
+}
+
+/// A payment that is wanted.
+pub(crate) struct Wanted {
+    pub(crate) wallet: WalletId,
+    pub(crate) principal_id: Option<String>,
+    pub(crate) balance_before: Option<Usd>,
+    /// The calls in the order in which they are served; the first one leads.
+    pub(crate) calls: Vec<WantedCall>,
+    /// What the first calls, this many, need together. `None` is more than can be counted.
+    pub(crate) amount_for: Box<dyn Fn(usize) -> Option<Usd> + Send>,
+    /// The same for a payer that is asked for at least a minimum.
+    pub(crate) minimum: Option<Usd>,
+    /// The payer's question, made of the payment's key and its amount.
+    pub(crate) request: Box<Question>,
+}
+
+type Question = dyn Fn(&str, Usd) -> String + Send;
+
+#[derive(Clone, Debug)]
+pub(crate) struct WantedCall {
+    pub(crate) key: String,
+    pub(crate) share: Usd,
+}
+
+/// What became of the wish to begin a payment.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// It is written down, for this many of the calls.
+    Intended(Box<Payment>, usize),
+    /// Another payment of this wallet is open.
+    Held,
+    /// The call that would lead has led this one before.
+    HasLed(Box<Payment>),
+    /// A cap forbids even the first call's share.
+    Over(Over),
+}
+
+/// A cap that forbids a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub(crate) cap: Cap,
+    pub(crate) limit: Usd,
+    /// What is left under it.
+    pub(crate) left: Usd,
+    pub(crate) needed: Option<Usd>,
+}
+
+/// How asking a payer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ended {
+    Settled(Receipt),
+    Rejected(String),
+    Unknown(String),
+}
+
+impl Ledger {
+    pub(crate) fn new(store: Store, clock: Clock) -> Self {
+        let owner = format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple());
+        Self { store, owner: owner.into(), clock }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Whether a payment has ended only just now, so that a balance may yet show it.
+    pub(crate) fn is_fresh(&self, payment: &Payment) -> bool {
+        let since = payment.ended_ms.map_or(0, |ended| self.clock.now_ms().saturating_sub(ended));
+        since < LEASES_BETWEEN_TRIES.saturating_mul(ms(self.lease()))
+    }
+
+    pub(crate) fn lease(&self) -> Duration {
+        self.store.lease_time()
+    }
+
+    /// Writes down a payment before anybody is asked for money, if nothing forbids it.
+    pub(crate) async fn begin(&self, wanted: Wanted, policy: &SpendPolicy) -> Result<Begun, Error> {
+        let (policy, books) = (policy.clone(), self.books());
+        self.transaction(move |rows| books.begin(rows, &wanted, &policy)).await
+    }
+
+    /// Says that the payer is about to be asked. Fails when others have given the payment up meanwhile.
+    pub(crate) async fn sent(&self, id: &str) -> Result<Payment, Error> {
+        let books = self.books();
+        self.change(id, move |payment| {
+            if payment.state != PaymentState::Intent || !books.holds(payment) {
+                return Err(format!("the payment {} was given up by others; nothing was paid", payment.id));
+            }
+            payment.state = PaymentState::Sent;
+            payment.lease_until_ms = books.lease_end();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Goes on holding a payment that runs.
+    pub(crate) async fn renew(&self, id: &str) -> Result<(), Error> {
+        let books = self.books();
+        let renewed = self.change(id, move |payment| {
+            if payment.owner == *books.owner
+                && !matches!(payment.state, PaymentState::Rejected | PaymentState::Settled)
+            {
+                payment.lease_until_ms = books.lease_end();
+            }
+            Ok(())
+        });
+        renewed.await.map(|_| ())
+    }
+
+    /// Writes down how asking the payer ended. `first` is the first time that it was asked: only then does a no mean
+    /// that no money moved.
+    pub(crate) async fn end(&self, id: &str, ended: Ended, first: bool) -> Result<Payment, Error> {
+        let now = self.clock.now_ms();
+        self.change(id, move |payment| {
+            use PaymentState::{Rejected, Sent, Settled, SettledNotApplied, Unknown};
+            match (ended, payment.state) {
+                (Ended::Settled(receipt), Sent | Unknown | SettledNotApplied) => {
+                    // The larger of what was asked for and what was credited counts.
+                    payment.amount = payment.amount.max(receipt.credited_usd);
+                    payment.state = SettledNotApplied;
+                    if payment.is_shown_by(receipt.balance_usd) {
+                        payment.state = Settled;
+                    }
+                    payment.receipt = Some(receipt);
+                    payment.reason = None;
+                }
+                (Ended::Rejected(why), Sent) if first => {
+                    payment.state = Rejected;
+                    payment.reason = Some(why);
+                }
+                (Ended::Rejected(why) | Ended::Unknown(why), Sent | Unknown) => {
+                    payment.state = Unknown;
+                    payment.reason = Some(why);
+                }
+                // Somebody else has found out more.
+                _ => return Ok(()),
+            }
+            payment.ended_ms = Some(now);
+            payment.lease_until_ms = 0;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Looks at a payment again; one whose owner has died is ended first.
+    pub(crate) async fn look(&self, id: &str) -> Result<Payment, Error> {
+        let books = self.books();
+        self.change(id, move |payment| {
+            books.bury(payment);
+            Ok(())
+        })
+        .await
+    }
+
+    /// The payment that keeps others from paying for this wallet.
+    pub(crate) async fn open_for(
+        &self,
+        wallet: &WalletId,
+        principal_id: Option<&str>,
+    ) -> Result<Option<Payment>, Error> {
+        let (books, wallet, principal_id) = (self.books(), wallet.clone(), principal_id.map(str::to_owned));
+        self.transaction(move |rows| books.open_for(rows, &wallet, principal_id.as_deref())).await
+    }
+
+    /// Takes note of a balance that was seen: it may show that a payment's money has arrived.
+    pub(crate) async fn seen(&self, id: &str, balance: Option<Usd>) -> Result<Payment, Error> {
+        let now = self.clock.now_ms();
+        self.change(id, move |payment| {
+            if payment.is_shown_by(balance) {
+                payment.state = PaymentState::Settled;
+                payment.ended_ms = Some(now);
+                payment.reason = None;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes note that a call was answered after a payment had been settled for it: so the money was there.
+    pub(crate) async fn served(
+        &self,
+        id: &str,
+        call_key: &str,
+        route_id: Option<String>,
+    ) -> Result<(), Error> {
+        let (call_key, now) = (call_key.to_owned(), self.clock.now_ms());
+        let noted = self.change(id, move |payment| {
+            if payment.state == PaymentState::SettledNotApplied {
+                payment.state = PaymentState::Settled;
+                payment.ended_ms = Some(now);
+            }
+            for call in payment.calls.iter_mut().filter(|call| call.call_key == call_key) {
+                call.route_id.clone_from(&route_id);
+            }
+            Ok(())
+        });
+        noted.await.map(|_| ())
+    }
+
+    /// Takes an unknown payment in hand to ask its payer again: one process at a time, once a minute, and within the
+    /// time in which the payer promises to pay once.
+    pub(crate) async fn take_up(&self, id: &str, within: Duration) -> Result<Option<Payment>, Error> {
+        let books = self.books();
+        let id = id.to_owned();
+        self.transaction(move |rows| {
+            let now = books.clock.now_ms();
+            let Some(mut payment) = find(rows, &id)? else { return Ok(None) };
+            let pause = LEASES_BETWEEN_TRIES.saturating_mul(ms(books.lease));
+            let is_due = payment.tried_ms.is_none_or(|tried| now.saturating_sub(tried) >= pause);
+            let is_young = now.saturating_sub(payment.created_ms) < ms(within);
+            let is_free = payment.lease_until_ms <= now;
+            if payment.state != PaymentState::Unknown
+                || payment.verdict.is_some()
+                || !(is_due && is_young && is_free)
+            {
+                return Ok(None);
+            }
+            payment.owner = (*books.owner).to_owned();
+            payment.lease_until_ms = books.lease_end();
+            payment.tried_ms = Some(now);
+            rows.update(&payment)?;
+            Ok(Some(payment))
+        })
+        .await
+    }
+
+    /// All payments, the oldest first. Those whose owner has died are shown as what is known of them.
+    pub(crate) async fn list(&self) -> Result<Vec<Payment>, Error> {
+        let books = self.books();
+        self.transaction(move |rows| {
+            let mut payments = rows.select(Query::All)?;
+            for payment in &mut payments {
+                if books.bury(payment) {
+                    rows.update(payment)?;
+                }
+            }
+            Ok(payments)
+        })
+        .await
+    }
+
+    /// Writes a person's verdict on a payment that nothing else tells of.
+    pub(crate) async fn resolve(&self, id: &str, verdict: Verdict) -> Result<Payment, Error> {
+        let payment = self.look(id).await?;
+        if payment.is_running() {
+            return Err(Error::invalid(
+                "payment",
+                format!("the payment {id} is still running; wait until it has ended"),
+            ));
+        }
+        if !payment.is_open() {
+            let word = payment.verdict.map_or(payment.state.as_str(), Verdict::as_str);
+            return Err(Error::invalid(
+                "payment",
+                format!("the payment {id} is {word} already; there is nothing to resolve"),
+            ));
+        }
+        self.change(id, move |payment| {
+            if payment.is_open() && !payment.is_running() {
+                payment.verdict = Some(verdict);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets payments go on after a store that could not be read was set aside; whether there was such a block.
+    pub(crate) async fn unblock(&self) -> Result<bool, Error> {
+        self.transaction(|rows| {
+            let was_blocked = rows.block()?.is_some();
+            rows.unblock()?;
+            Ok(was_blocked)
+        })
+        .await
+    }
+
+    /// The cap that leaves least once a payment was begun.
+    pub(crate) async fn tightest(&self, policy: &SpendPolicy, begun: &Payment) -> Result<Over, Error> {
+        let (books, policy, taken) = (self.books(), policy.clone(), begun.amount);
+        self.transaction(move |rows| {
+            let (_, spent) = books.spent_today(rows)?;
+            // Of one top-up there is left what this one did not take.
+            let mut caps = policy.allowed(spent);
+            for cap in caps.iter_mut().filter(|cap| cap.cap == Cap::PerTopup) {
+                cap.left = cap.limit.checked_sub(taken).unwrap_or_default().max(Usd::ZERO);
+            }
+            caps.into_iter().min_by_key(|cap| cap.left).ok_or_else(|| "no cap is set".to_owned())
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut Payment) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Payment, Error> {
+        let wanted = id.to_owned();
+        let found = self.transaction(move |rows| {
+            let Some(mut payment) = find(rows, &wanted)? else { return Ok(None) };
+            let before = payment.clone();
+            change(&mut payment)?;
+            if payment != before {
+                rows.update(&payment)?;
+            }
+            Ok(Some(payment))
+        });
+        found.await?.ok_or_else(|| {
+            let id = one_line(id, 80);
+            Error::invalid(
+                "payment",
+                format!("the ledger has no payment `{id}`; `amply payments list` shows those it has"),
+            )
+        })
+    }
+
+    /// Where the store may block, its work is done off the threads that others wait on.
+    async fn transaction<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Rows) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        if !self.store.is_of_this_process() {
+            return Err(Error::config(
+                "this process was forked after its store was opened, and may not pay from it; make the client after the fork",
+            ));
+        }
+        if !self.store.is_durable() {
+            return self.store.transaction(work).map_err(Error::Store);
+        }
+        let store = self.store.clone();
+        let background: Handle = crate::background::handle()?;
+        match background.spawn_blocking(move || store.transaction(work)).await {
+            Ok(done) => done.map_err(Error::Store),
+            Err(_) => Err(Error::Store("the store's work was broken off; nothing of it was kept".to_owned())),
+        }
+    }
+
+    fn books(&self) -> Books {
+        Books { owner: self.owner.clone(), clock: self.clock.clone(), lease: self.lease() }
+    }
+}
+
+/// What a transaction needs to know besides the rows.
+struct Books {
+    owner: Arc<str>,
+    clock: Clock,
+    lease: Duration,
+}
+
+impl Books {
+    fn begin(&self, rows: &mut dyn Rows, wanted: &Wanted, policy: &SpendPolicy) -> Result<Begun, StoreError> {
+        if let Some(block) = rows.block()? {
+            return Err(format!("{}; then `amply payments unblock`", block.reason));
+        }
+        if self.open_for(rows, &wanted.wallet, wanted.principal_id.as_deref())?.is_some() {
+            return Ok(Begun::Held);
+        }
+        let Some(leader) = wanted.calls.first() else {
+            return Err("a payment was wanted for no call; this is a fault of the client".to_owned());
+        };
+        let led = rows.select(Query::LedBy(&leader.key))?;
+        if let Some(led) = led.into_iter().find(|payment| payment.was_led_by(&leader.key) && payment.counts())
+        {
+            return Ok(Begun::HasLed(Box::new(led)));
+        }
+        let (today, spent) = self.spent_today(rows)?;
+        let allowed = policy.allowed(spent);
+        let fits =
+            |amount: Option<Usd>| amount.filter(|amount| allowed.iter().all(|cap| *amount <= cap.left));
+        // The most calls whose needs fit together; more calls never need less.
+        let fit =
+            (1..=wanted.calls.len()).take_while(|count| fits((wanted.amount_for)(*count)).is_some()).last();
+        let Some((served, needed)) = fit.and_then(|count| Some((count, (wanted.amount_for)(count)?))) else {
+            let needed = (wanted.amount_for)(1);
+            let cap = allowed.into_iter().min_by_key(|cap| cap.left);
+            return match cap {
+                Some(Over { cap, limit, left, .. }) => Ok(Begun::Over(Over { cap, limit, left, needed })),
+                None => Err("the amount of a payment is larger than can be written down".to_owned()),
+            };
+        };
+        // A minimum rounds up, and never breaks a cap.
+        let amount = wanted
+            .minimum
+            .filter(|minimum| *minimum > needed)
+            .map_or(needed, |minimum| fits(Some(minimum)).unwrap_or(needed));
+        let now = self.clock.now_ms();
+        let idempotency_key = uuid::Uuid::now_v7().to_string();
+        let calls = wanted.calls.iter().take(served).enumerate();
+        let payment = Payment {
+            id: uuid::Uuid::now_v7().to_string(),
+            rail: Rail::Wallet,
+            state: PaymentState::Intent,
+            verdict: None,
+            amount,
+            base_url: wanted.wallet.base_url.clone(),
+            principal_id: wanted.principal_id.clone(),
+            wallet: wanted.wallet.key_hash.clone(),
+            request: (wanted.request)(&idempotency_key, amount),
+            idempotency_key,
+            calls: calls
+                .map(|(number, call)| PaidCall {
+                    call_key: call.key.clone(),
+                    led: number == 0,
+                    share_usd: call.share,
+                    route_id: None,
+                })
+                .collect(),
+            reason: None,
+            receipt: None,
+            created_ms: now,
+            ended_ms: None,
+            day: today,
+            owner: (*self.owner).to_owned(),
+            lease_until_ms: self.lease_end(),
+            tried_ms: None,
+            balance_before: wanted.balance_before,
+        };
+        rows.insert(&payment)?;
+        Ok(Begun::Intended(Box::new(payment), served))
+    }
+
+    /// The day that counts, and what it has cost so far. A clock that jumps back frees nothing.
+    fn spent_today(&self, rows: &mut dyn Rows) -> Result<(i64, Usd), StoreError> {
+        let clock = self.clock.now_ms().div_euclid(DAY_MS);
+        let today = rows.newest_day()?.map_or(clock, |newest| newest.max(clock));
+        let counted = rows.select(Query::Day(today))?.into_iter().filter(|payment| payment.counts_on(today));
+        let spent = counted.into_iter().try_fold(Usd::ZERO, |sum, payment| sum.checked_add(payment.amount));
+        let spent = spent.ok_or("the payments of today add up to more than can be counted")?;
+        Ok((today, spent))
+    }
+
+    fn open_for(
+        &self,
+        rows: &mut dyn Rows,
+        wallet: &WalletId,
+        principal_id: Option<&str>,
+    ) -> Result<Option<Payment>, StoreError> {
+        for mut payment in rows.select(Query::Open)? {
+            if !payment.is_open_for(wallet, principal_id) {
+                continue;
+            }
+            if self.bury(&mut payment) {
+                rows.update(&payment)?;
+            }
+            if payment.is_open() {
+                return Ok(Some(payment));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends a payment that runs no more: nobody was asked before it was `sent`, and nobody knows afterwards.
+    fn bury(&self, payment: &mut Payment) -> bool {
+        let now = self.clock.now_ms();
+        if !payment.is_running() || payment.lease_until_ms > now {
+            return false;
+        }
+        let (state, why) = match payment.state {
+            PaymentState::Intent => (PaymentState::Rejected, "its process ended before the payer was asked"),
+            _ => (PaymentState::Unknown, "its process ended while the payer was asked"),
+        };
+        payment.state = state;
+        payment.reason = Some(why.to_owned());
+        payment.ended_ms = Some(now);
+        true
+    }
+
+    fn holds(&self, payment: &Payment) -> bool {
+        payment.owner == *self.owner && payment.lease_until_ms > self.clock.now_ms()
+    }
+
+    fn lease_end(&self) -> i64 {
+        self.clock.now_ms().saturating_add(ms(self.lease))
+    }
+}
+
+fn find(rows: &mut dyn Rows, id: &str) -> Result<Option<Payment>, StoreError> {
+    Ok(rows.select(Query::Id(id))?.into_iter().next())
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

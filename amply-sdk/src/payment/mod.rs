@@ -1,0 +1,31 @@
+//! What a 402 means and who pays: the challenge, the policy, the books, and the rails.
+
+mod challenge;
+mod flow;
+mod ledger;
+mod payments;
+mod policy;
+mod problem;
+mod record;
+pub(crate) mod wallet;
+
+#[cfg(test)]
+mod histories;
+
+use std::time::Duration;
+
+pub use self::challenge::{PaymentChallenge, Refusal};
+pub(crate) use self::flow::{Ask, pay_and_ask_again};
+pub(crate) use self::ledger::{Clock, Ledger};
+pub use self::payments::Payments;
+pub use self::policy::{Cap, SpendPolicy};
+pub use self::problem::PaymentProblem;
+pub(crate) use self::record::WalletId;
+pub use self::record::{PaidCall, Payment, PaymentState, Rail, Receipt, Verdict};
+pub use self::wallet::{Payer, TopUp, TopUpFuture, TopUpRequest, TopUpService};
+
+/// How long a credit is waited for before it is looked for again: 0.25 s, 1 s, then twice as long each time.
+fn patience() -> impl Iterator<Item = Duration> {
+    std::iter::once(Duration::from_millis(250))
+        .chain(std::iter::successors(Some(Duration::from_secs(1)), |pause| pause.checked_mul(2)))
+}

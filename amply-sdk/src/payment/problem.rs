@@ -1,0 +1,180 @@
+//! Why a call was not answered although somebody may pay for it: the errors of payments, with the payment and the 402.
+
+use std::fmt;
+
+use super::challenge::{PaymentChallenge, Refusal};
+use super::ledger::Over;
+use super::record::{Payment, PaymentState};
+use super::wallet::Ending;
+use crate::error::Error;
+use crate::money::Usd;
+use crate::text::one_line;
+
+/// What is known about a call that a payment did not bring to an answer. The call itself was not charged.
+#[non_exhaustive]
+pub struct PaymentProblem {
+    /// What the server asked for, last.
+    pub challenge: PaymentChallenge,
+    /// The payment in question; `None` where none was begun.
+    pub payment: Option<Box<Payment>>,
+    pub(crate) message: String,
+    pub(crate) hint: String,
+    pub(crate) payment_id: Option<String>,
+}
+
+impl PaymentProblem {
+    fn new(challenge: PaymentChallenge, message: String, hint: &str) -> Self {
+        Self { challenge, payment: None, payment_id: None, message, hint: hint.to_owned() }
+    }
+
+    fn of(challenge: PaymentChallenge, payment: Box<Payment>, message: String, hint: String) -> Self {
+        let payment_id = Some(payment.id.clone());
+        Self { challenge, payment: Some(payment), payment_id, message, hint }
+    }
+
+    /// The id of the payment in the ledger; `None` where none was begun.
+    pub fn payment_id(&self) -> Option<&str> {
+        self.payment_id.as_deref()
+    }
+
+    /// What the payment takes, in USD; `None` where none was begun.
+    pub fn amount_usd(&self) -> Option<Usd> {
+        self.payment.as_ref().map(|payment| payment.amount)
+    }
+
+    /// What happened, in words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// Without the 402's headers and body.
+impl fmt::Debug for PaymentProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PaymentProblem")
+            .field("message", &self.message)
+            .field("payment_id", &self.payment_id)
+            .field("shortfall_usd", &self.challenge.shortfall_usd)
+            .field("balance_usd", &self.challenge.balance_usd)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a 402 has in it that is not paid.
+pub(super) fn refused(challenge: PaymentChallenge, reasons: Vec<Refusal>) -> Error {
+    let said: Vec<String> = reasons.iter().map(Refusal::to_string).collect();
+    let message = format!("what the server asks for was not paid: {}", said.join("; "));
+    let problem = PaymentProblem::new(
+        challenge,
+        message,
+        "nothing was paid; top up the wallet by hand, or ask the server's operator",
+    );
+    Error::PaymentRefused { reasons, problem: Box::new(problem) }
+}
+
+/// A payment was made and the call still is not served.
+pub(super) fn not_applied(challenge: PaymentChallenge, payment: Box<Payment>) -> Error {
+    let Payment { id, amount, .. } = &*payment;
+    let (message, hint) = match payment.state {
+        PaymentState::Settled => (
+            format!("a top-up of {amount} USD arrived (payment {id}), and the server still asks for money"),
+            "the wallet may be used by others at the same time; make the same call again".to_owned(),
+        ),
+        _ => (
+            format!("a top-up of {amount} USD was made (payment {id}), and the wallet does not show it"),
+            format!("nobody pays for this wallet until it does; see `amply payments show {id}`"),
+        ),
+    };
+    Error::PaymentNotApplied(Box::new(PaymentProblem::of(challenge, payment, message, hint)))
+}
+
+/// A payment whose result is not known.
+pub(super) fn unknown(challenge: PaymentChallenge, payment: Box<Payment>, now_ms: i64) -> Error {
+    let Payment { id, amount, .. } = &*payment;
+    let age = age(now_ms.saturating_sub(payment.created_ms));
+    let message = match payment.state {
+        PaymentState::SettledNotApplied => {
+            format!(
+                "a top-up of {amount} USD was made {age} ago (payment {id}), and the wallet does not show it"
+            )
+        }
+        _ => {
+            format!("a top-up of {amount} USD may have been made {age} ago (payment {id}), and nothing tells")
+        }
+    };
+    let hint = format!(
+        "nobody pays for this wallet until that is known; find out, then `amply payments resolve {id} settled` or `rejected`"
+    );
+    Error::PaymentUnknown(Box::new(PaymentProblem::of(challenge, payment, message, hint)))
+}
+
+/// The error of a call that waited for a payment.
+pub(super) fn ended(
+    ending: Ending,
+    challenge: PaymentChallenge,
+    led: Option<Box<Payment>>,
+    now_ms: i64,
+) -> Error {
+    match (ending, led) {
+        // Whatever ended the waiting, this call's own payment was made.
+        (_, Some(led)) => not_applied(challenge, led),
+        (Ending::SpendLimit(over), None) => over_limit(challenge, &over),
+        (Ending::Refused(reasons), None) => refused(challenge, reasons),
+        (Ending::Failed(payment), None) => {
+            let why = payment.reason.as_deref().map_or_else(String::new, |why| one_line(why, 300));
+            let message = format!("the top-up of {} USD was not made: {why}", payment.amount);
+            let hint = "nothing was paid; mend what the payer says, and make the same call again".to_owned();
+            Error::PaymentFailed(Box::new(PaymentProblem::of(challenge, payment, message, hint)))
+        }
+        (Ending::Unknown(payment), None) => unknown(challenge, payment, now_ms),
+        (Ending::NotApplied(payment), None) => not_applied(challenge, payment),
+        (Ending::NoLeader | Ending::Late(None), None) => out_of_time(challenge),
+        (Ending::Late(Some(payment_id)), None) => {
+            let message = format!(
+                "the time for this call ran out while a top-up was being made (payment {payment_id})"
+            );
+            let hint = format!(
+                "it goes on by itself; see `amply payments show {payment_id}`, then make the same call again"
+            );
+            let problem = PaymentProblem {
+                payment_id: Some(payment_id),
+                ..PaymentProblem::new(challenge, message, &hint)
+            };
+            Error::PaymentUnknown(Box::new(problem))
+        }
+        (Ending::Store(message), None) => Error::Store(message),
+        (Ending::Config(message), None) => Error::Config(message),
+    }
+}
+
+fn over_limit(challenge: PaymentChallenge, over: &Over) -> Error {
+    let Over { cap, limit, left, needed } = over;
+    let needed = needed.map_or_else(String::new, |needed| format!("{needed} USD are needed, and "));
+    let message = match *left == *limit {
+        true => format!("{needed}the {cap} is {limit} USD"),
+        false => format!("{needed}{left} USD are left of the {cap}, which is {limit} USD"),
+    };
+    let hint =
+        "nothing was paid for this call; raise the cap, wait for the next day, or top up the wallet by hand";
+    let problem = PaymentProblem::new(challenge, message, hint);
+    Error::SpendLimit { cap: *cap, problem: Box::new(problem) }
+}
+
+/// Too little time to begin a payment, or none left to wait for one.
+fn out_of_time(challenge: PaymentChallenge) -> Error {
+    let mut failure = challenge.into_failure();
+    failure.detail = "too little of the call's time was left for a payment; nothing was paid".to_owned();
+    failure.hint = Some("allow more time, and make the same call again".to_owned());
+    Error::Timeout(Box::new(failure))
+}
+
+/// An age for a person, in its largest unit.
+fn age(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

@@ -1,0 +1,708 @@
+//! One payment at a time for a wallet, whoever needs it: calls that cannot be paid wait here, one of them leads a payment
+//! for all, and what becomes of it is every waiting call's answer.
+//!
+//! The rounds run on the background runtime. A call that is cancelled or runs out of time ends its waiting, never a payment.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::look::{Look, Looked};
+use super::payer::{Payer, TopUp, TopUpRequest};
+use crate::error::Error;
+use crate::event::{Event, Observer};
+use crate::money::Usd;
+use crate::payment::challenge::Refusal;
+use crate::payment::ledger::{Begun, Ended, Ledger, Over, Wanted, WantedCall};
+use crate::payment::patience;
+use crate::payment::policy::SpendPolicy;
+use crate::payment::record::{Payment, PaymentState, WalletId};
+
+/// How long the first call waits for others that are under way: what they need too is then paid for at once.
+const GATHER: Duration = Duration::from_millis(500);
+/// How often a payment of another process is looked at.
+const POLL: Duration = Duration::from_millis(100);
+/// How many times a balance is looked at for a payment that just ended without a clear answer.
+const LOOKS: usize = 4;
+
+/// Time limits of payments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For one question to the payer.
+    pub(crate) payer: Duration,
+    /// What must be left of a call's time for it to lead a payment.
+    pub(crate) headroom: Duration,
+}
+
+/// What the coordinator of a client works with.
+pub(crate) struct Setup {
+    pub(crate) wallet: WalletId,
+    pub(crate) policy: SpendPolicy,
+    pub(crate) payer: Arc<dyn Payer>,
+    pub(crate) limits: Limits,
+    pub(crate) ledger: Ledger,
+    pub(crate) look: Box<dyn Look>,
+    pub(crate) observer: Observer,
+    pub(crate) spawner: Spawner,
+}
+
+/// Where rounds and payments run.
+pub(crate) enum Spawner {
+    Background,
+    #[cfg(test)]
+    Here(Arc<Mutex<Vec<tokio::task::AbortHandle>>>),
+}
+
+impl Spawner {
+    fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<JoinHandle<T>, Error> {
+        match self {
+            Self::Background => Ok(crate::background::handle()?.spawn(task)),
+            #[cfg(test)]
+            Self::Here(tasks) => {
+                let task = tokio::spawn(task);
+                tasks.lock().unwrap().push(task.abort_handle());
+                Ok(task)
+            }
+        }
+    }
+}
+
+/// What a call that was answered 402 needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Need {
+    pub(crate) shortfall: Usd,
+    /// What the wallet held when this call was refused.
+    pub(crate) balance: Option<Usd>,
+    pub(crate) suggested: Option<Usd>,
+    pub(crate) expires_ms: Option<i64>,
+    /// The call's idempotency key.
+    pub(crate) key: String,
+    /// Whether this call has led a payment before; then it leads none again.
+    pub(crate) has_led: bool,
+}
+
+/// What a waiting call is told.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// Send the same request again, unpaid. A payment was made for it, or the balance suffices by itself.
+    Again(Option<Paid>),
+    End(Ending),
+}
+
+/// A payment that was settled for a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Paid {
+    pub(crate) payment: Box<Payment>,
+    pub(crate) led: bool,
+}
+
+/// Why a call is not paid for.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    SpendLimit(Over),
+    Refused(Vec<Refusal>),
+    /// The payer said no.
+    Failed(Box<Payment>),
+    /// A payment may have been made.
+    Unknown(Box<Payment>),
+    /// A payment was made, and does not show.
+    NotApplied(Box<Payment>),
+    /// Nobody may lead a payment: too little time is left, or those who wait have led one each.
+    NoLeader,
+    /// The time ran out; the payment that was running then, if any.
+    Late(Option<String>),
+    Store(String),
+    Config(String),
+}
+
+impl From<Error> for Ending {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Config(message) => Self::Config(message),
+            Error::Store(message) => Self::Store(message),
+            other => Self::Store(other.to_string()),
+        }
+    }
+}
+
+/// The payments of one client for one wallet.
+#[derive(Clone)]
+pub(crate) struct Coordinator(Arc<Shared>);
+
+struct Shared {
+    setup: Setup,
+    queue: Mutex<Queue>,
+    /// Calls whose first answer is awaited.
+    under_way: watch::Sender<usize>,
+    /// Payers that are being asked.
+    paying: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiter>,
+    runs: bool,
+}
+
+struct Waiter {
+    need: Need,
+    deadline: Instant,
+    answer: oneshot::Sender<Verdict>,
+    /// The payment that runs for this call, for when its time is up.
+    running: Arc<Mutex<Option<String>>>,
+}
+
+/// Counts itself for as long as it lives.
+pub(crate) struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    fn new(counter: &watch::Sender<usize>) -> Self {
+        counter.send_modify(|count| *count += 1);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+impl Coordinator {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let (under_way, paying) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self(Arc::new(Shared { setup, queue: Mutex::default(), under_way, paying }))
+    }
+
+    /// Looks after a payment that an earlier process left open. In the background; it asks nobody where there is none.
+    pub(crate) fn recover(&self) {
+        let shared = self.0.clone();
+        let spawned = self.0.setup.spawner.spawn(async move {
+            // What fails here is told when a payment is wanted.
+            if let Ok(Some(open)) = shared.setup.ledger.open_for(&shared.setup.wallet, None).await {
+                let _ = shared.settle_open(open, &mut Vec::new(), Care::AfterRestart).await;
+            }
+        });
+        if let Err(error) = spawned {
+            tracing::debug!("an open payment is not looked after: {error}");
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.0.setup.ledger
+    }
+
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.0.setup.observer
+    }
+
+    /// A call is under way until this is dropped.
+    pub(crate) fn call_under_way(&self) -> Counted {
+        Counted::new(&self.0.under_way)
+    }
+
+    /// Waits until no payer is being asked any more. Each has its own limit.
+    pub(crate) async fn until_paid(&self) {
+        // The sender lives as long as this.
+        let _ = self.0.paying.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    pub(crate) fn is_paying(&self) -> bool {
+        *self.0.paying.borrow() > 0
+    }
+
+    /// Waits until the need is met, or cannot be.
+    pub(crate) async fn join(&self, need: Need, deadline: Instant) -> Verdict {
+        let (answer, answered) = oneshot::channel();
+        let running = Arc::new(Mutex::new(None));
+        let is_idle = {
+            let mut queue = self.0.queue();
+            queue.waiting.push_back(Waiter { need, deadline, answer, running: running.clone() });
+            !std::mem::replace(&mut queue.runs, true)
+        };
+        if is_idle {
+            let rounds = Rounds { shared: self.0.clone(), is_done: false };
+            if let Err(error) = self.0.setup.spawner.spawn(rounds.run()) {
+                return Verdict::End(error.into());
+            }
+        }
+        match timeout_at(deadline, answered).await {
+            Ok(Ok(verdict)) => verdict,
+            // Out of time; or the background's own end, with the process.
+            _ => Verdict::End(Ending::Late(lock(&running).clone())),
+        }
+    }
+}
+
+/// The task that holds rounds as long as calls wait. Whatever ends it, the next call can start another.
+struct Rounds {
+    shared: Arc<Shared>,
+    /// Ended as it should; another task may run by now.
+    is_done: bool,
+}
+
+impl Drop for Rounds {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.shared.queue().runs = false;
+        }
+    }
+}
+
+impl Rounds {
+    async fn run(mut self) {
+        let shared = self.shared.clone();
+        loop {
+            // Those that are under way may need the same.
+            let mut under_way = shared.under_way.subscribe();
+            let _ = timeout(GATHER, under_way.wait_for(|count| *count == 0)).await;
+            let batch: Vec<Waiter> = {
+                let mut queue = shared.queue();
+                if queue.waiting.is_empty() {
+                    queue.runs = false;
+                    self.is_done = true;
+                    return;
+                }
+                queue.waiting.drain(..).collect()
+            };
+            shared.round(batch).await;
+        }
+    }
+}
+
+/// What became of a payment that was open.
+enum Cleared {
+    /// It holds nobody back any more: rejected, or settled and shown.
+    Free,
+    /// It may have been made, and that does not show.
+    Stays(Box<Payment>),
+    /// Nobody waits for it any more.
+    Alone,
+}
+
+/// When an open payment is looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// The payer has just answered, or not. It is not asked again for the same calls.
+    AtOnce,
+    /// At a later 402.
+    Later,
+    /// At the start of a client; nobody waits.
+    AfterRestart,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Meets the needs of some calls, as far as may be.
+    async fn round(&self, mut batch: Vec<Waiter>) {
+        loop {
+            batch.retain(|waiter| !waiter.answer.is_closed());
+            if batch.is_empty() {
+                return;
+            }
+            let (principal_id, balance) = match self.setup.look.look().await {
+                Looked::Wallet { principal_id, balance } => (principal_id, balance),
+                Looked::Failed(why) => {
+                    let reasons = vec![Refusal::PayeeUnknown(why)];
+                    self.setup.observer.tell(Event::PaymentRefused { reasons: reasons.clone() });
+                    return tell_all(batch, &Verdict::End(Ending::Refused(reasons)));
+                }
+            };
+            // An open payment comes first: it may be all that is needed.
+            match self.setup.ledger.open_for(&self.setup.wallet, principal_id.as_deref()).await {
+                Ok(None) => {}
+                Ok(Some(open)) => match self.settle_open(open, &mut batch, Care::Later).await {
+                    Ok(Cleared::Free) => continue,
+                    Ok(Cleared::Alone) => return,
+                    Ok(Cleared::Stays(payment)) => {
+                        return tell_all(batch, &Verdict::End(Ending::Unknown(payment)));
+                    }
+                    Err(ending) => return tell_all(batch, &Verdict::End(ending)),
+                },
+                Err(error) => return tell_all(batch, &Verdict::End(error.into())),
+            }
+            self.refuse_too_dear(&mut batch, balance);
+            if !self.put_leader_first(&mut batch) {
+                return;
+            }
+            let prices: Vec<Usd> = batch.iter().map(|waiter| price(&waiter.need, balance)).collect();
+            // Somebody else has topped it up meanwhile.
+            if balance.zip(prices.first().copied()).is_some_and(|(balance, price)| balance >= price) {
+                return tell_all(batch, &Verdict::Again(None));
+            }
+            match self.begin(&batch, prices, principal_id, balance).await {
+                Err(error) => return tell_all(batch, &Verdict::End(error.into())),
+                // Another process was quicker.
+                Ok(Begun::Held) => {}
+                Ok(Begun::HasLed(payment)) => {
+                    let ending = match payment.state {
+                        PaymentState::Settled | PaymentState::SettledNotApplied => {
+                            Ending::NotApplied(payment)
+                        }
+                        _ => Ending::Unknown(payment),
+                    };
+                    tell(batch.remove(0), Verdict::End(ending));
+                }
+                Ok(Begun::Over(over)) => {
+                    self.setup.observer.tell(Event::CapReached { cap: over.cap, limit: over.limit });
+                    return tell_all(batch, &Verdict::End(Ending::SpendLimit(over)));
+                }
+                Ok(Begun::Intended(payment, served)) => {
+                    let rest = batch.split_off(served.min(batch.len()));
+                    self.turn_away(rest, &payment).await;
+                    return self.lead(*payment, batch).await;
+                }
+            }
+        }
+    }
+
+    /// Tells those whose request costs more than one may.
+    fn refuse_too_dear(&self, batch: &mut Vec<Waiter>, balance: Option<Usd>) {
+        for waiter in std::mem::take(batch) {
+            match self.setup.policy.check_price(price(&waiter.need, balance)) {
+                Ok(()) => batch.push(waiter),
+                Err(over) => {
+                    self.setup.observer.tell(Event::CapReached { cap: over.cap, limit: over.limit });
+                    tell(waiter, Verdict::End(Ending::SpendLimit(over)));
+                }
+            }
+        }
+    }
+
+    /// The oldest that may lead goes first, the others follow by age. Where nobody may, all are told so. One whose challenge
+    /// has ended meanwhile asks for a new one.
+    fn put_leader_first(&self, batch: &mut Vec<Waiter>) -> bool {
+        let now_ms = self.setup.ledger.now_ms();
+        for waiter in std::mem::take(batch) {
+            match waiter.need.expires_ms.is_some_and(|end| end <= now_ms) {
+                true => tell(waiter, Verdict::Again(None)),
+                false => batch.push(waiter),
+            }
+        }
+        let enough_time = Instant::now() + self.setup.limits.headroom;
+        let leader = batch.iter().position(|waiter| !waiter.need.has_led && waiter.deadline >= enough_time);
+        match leader {
+            Some(leader) => {
+                let leader = batch.remove(leader);
+                batch.insert(0, leader);
+                true
+            }
+            None => {
+                tell_all(std::mem::take(batch), &Verdict::End(Ending::NoLeader));
+                false
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        batch: &[Waiter],
+        prices: Vec<Usd>,
+        principal_id: Option<String>,
+        balance: Option<Usd>,
+    ) -> Result<Begun, Error> {
+        let setup = &self.setup;
+        let seen: Vec<Option<Usd>> = batch.iter().map(|waiter| waiter.need.balance).collect();
+        let calls = batch.iter().zip(&prices);
+        let calls =
+            calls.map(|(waiter, price)| WantedCall { key: waiter.need.key.clone(), share: *price }).collect();
+        let suggested = batch.first().and_then(|leader| leader.need.suggested);
+        let (base_url, payee) = (setup.wallet.base_url.clone(), principal_id.clone());
+        let request = move |idempotency_key: &str, amount_usd: Usd| {
+            let request = TopUpRequest {
+                amount_usd,
+                principal_id: payee.clone(),
+                idempotency_key: idempotency_key.to_owned(),
+                reason: "a route that the wallet does not cover".to_owned(),
+                base_url: base_url.clone(),
+                suggested_usd: suggested,
+            };
+            // Texts and amounts can always be written.
+            serde_json::to_string(&request).unwrap_or_default()
+        };
+        let wanted = Wanted {
+            wallet: setup.wallet.clone(),
+            principal_id,
+            balance_before: balance.or_else(|| lowest(&seen)),
+            calls,
+            amount_for: Box::new(move |count| amount_for(count, &prices, &seen, balance)),
+            minimum: setup.policy.minimum(),
+            request: Box::new(request),
+        };
+        setup.ledger.begin(wanted, &setup.policy).await
+    }
+
+    /// Those for whom the caps leave too little.
+    async fn turn_away(&self, rest: Vec<Waiter>, payment: &Payment) {
+        if rest.is_empty() {
+            return;
+        }
+        let over = self.setup.ledger.tightest(&self.setup.policy, payment).await;
+        match over {
+            Ok(over) => {
+                self.setup.observer.tell(Event::CapReached { cap: over.cap, limit: over.limit });
+                tell_all(rest, &Verdict::End(Ending::SpendLimit(over)));
+            }
+            Err(error) => tell_all(rest, &Verdict::End(error.into())),
+        }
+    }
+
+    /// Asks the payer for a payment that is written down, and tells all that it was for.
+    async fn lead(&self, payment: Payment, mut served: Vec<Waiter>) {
+        let observer = &self.setup.observer;
+        for waiter in &served {
+            *lock(&waiter.running) = Some(payment.id.clone());
+        }
+        observer.tell(Event::PaymentIntended { payment_id: payment.id.clone(), amount: payment.amount });
+        let payment = match self.setup.ledger.sent(&payment.id).await {
+            Ok(sent) => sent,
+            // The payer was not asked. The row ends by itself when its lease does.
+            Err(error) => return tell_all(served, &Verdict::End(error.into())),
+        };
+        let payment = self.ask_and_note(payment, true).await;
+        match payment.state {
+            PaymentState::Settled | PaymentState::SettledNotApplied => {
+                for (number, waiter) in served.into_iter().enumerate() {
+                    let paid = Paid { payment: Box::new(payment.clone()), led: number == 0 };
+                    tell(waiter, Verdict::Again(Some(paid)));
+                }
+            }
+            PaymentState::Rejected => tell_all(served, &Verdict::End(Ending::Failed(Box::new(payment)))),
+            _ => match self.settle_open(payment, &mut served, Care::AtOnce).await {
+                Ok(Cleared::Free) => tell_all(served, &Verdict::Again(None)),
+                Ok(Cleared::Stays(payment)) => tell_all(served, &Verdict::End(Ending::Unknown(payment))),
+                Ok(Cleared::Alone) => {}
+                Err(ending) => tell_all(served, &Verdict::End(ending)),
+            },
+        }
+    }
+
+    /// Waits until an open payment holds nobody back any more, or stays what it is. One that nobody knows the end of is looked
+    /// into: by the balance, and by asking a payer again that promises to pay once.
+    async fn settle_open(
+        &self,
+        mut payment: Payment,
+        batch: &mut Vec<Waiter>,
+        care: Care,
+    ) -> Result<Cleared, Ending> {
+        let mut pauses = patience().take(if care == Care::AfterRestart { 0 } else { LOOKS });
+        loop {
+            for waiter in batch.iter() {
+                *lock(&waiter.running) = Some(payment.id.clone());
+            }
+            if !payment.is_open() {
+                return Ok(Cleared::Free);
+            }
+            if payment.is_running() {
+                sleep(POLL.min(self.setup.ledger.lease())).await;
+                payment = self.setup.ledger.look(&payment.id).await?;
+            } else {
+                if let Looked::Wallet { balance, .. } = self.setup.look.look().await {
+                    payment = self.note_balance(&payment, balance).await?;
+                }
+                if payment.state == PaymentState::Unknown
+                    && care != Care::AtOnce
+                    && let Some(within) = self.setup.payer.idempotent_for()
+                    && let Some(again) = self.setup.ledger.take_up(&payment.id, within).await?
+                {
+                    payment = self.ask_and_note(again, false).await;
+                    continue;
+                }
+                if !payment.is_open() {
+                    return Ok(Cleared::Free);
+                }
+                // What has just ended may show in a moment; what is old will not.
+                let Some(pause) = pauses.next().filter(|_| self.setup.ledger.is_fresh(&payment)) else {
+                    return Ok(Cleared::Stays(Box::new(payment)));
+                };
+                sleep(pause).await;
+                payment = self.setup.ledger.look(&payment.id).await?;
+            }
+            batch.retain(|waiter| !waiter.answer.is_closed());
+            if batch.is_empty() && care != Care::AfterRestart {
+                return Ok(Cleared::Alone);
+            }
+        }
+    }
+
+    /// Asks the payer and writes down what came of it. A store that fails now changes nothing about the money: the row stays
+    /// `sent`, and becomes unknown when its lease ends.
+    async fn ask_and_note(&self, payment: Payment, first: bool) -> Payment {
+        let ended = self.ask(&payment).await;
+        let noted = match self.setup.ledger.end(&payment.id, ended.clone(), first).await {
+            Ok(noted) => noted,
+            Err(error) => {
+                tracing::warn!("the end of the payment {} could not be written: {error}", payment.id);
+                let state = match &ended {
+                    Ended::Settled(_) => PaymentState::SettledNotApplied,
+                    Ended::Rejected(_) if first => PaymentState::Rejected,
+                    _ => PaymentState::Unknown,
+                };
+                Payment { state, reason: Some(error.to_string()), ..payment }
+            }
+        };
+        self.announce(&noted, &ended);
+        if noted.state != PaymentState::SettledNotApplied {
+            return noted;
+        }
+        // Before anybody spends of it again, so that the wallet is not held longer than need be.
+        match self.setup.look.look().await {
+            Looked::Wallet { balance, .. } => self.note_balance(&noted, balance).await.unwrap_or(noted),
+            Looked::Failed(_) => noted,
+        }
+    }
+
+    fn announce(&self, payment: &Payment, ended: &Ended) {
+        let payment_id = payment.id.clone();
+        let reason = payment.reason.clone().unwrap_or_default();
+        let credited = payment.receipt.as_ref().map(|receipt| receipt.credited_usd);
+        self.setup.observer.tell(match (payment.state, ended) {
+            (PaymentState::Settled | PaymentState::SettledNotApplied, _) => {
+                let amount = asked_for(payment).unwrap_or(payment.amount);
+                Event::PaymentSettled { payment_id, amount, credited }
+            }
+            (PaymentState::Rejected, _) => Event::PaymentRejected { payment_id, reason },
+            _ => Event::PaymentUnknown { payment_id, reason },
+        });
+    }
+
+    async fn note_balance(&self, payment: &Payment, balance: Option<Usd>) -> Result<Payment, Ending> {
+        if !payment.is_shown_by(balance) {
+            return Ok(payment.clone());
+        }
+        let was_unknown = payment.state == PaymentState::Unknown;
+        let noted = self.setup.ledger.seen(&payment.id, balance).await?;
+        if was_unknown && noted.state == PaymentState::Settled {
+            self.setup.observer.tell(Event::PaymentSettled {
+                payment_id: noted.id.clone(),
+                amount: noted.amount,
+                credited: None,
+            });
+        }
+        Ok(noted)
+    }
+
+    /// Asks the payer once, within its limit, and holds the payment meanwhile.
+    async fn ask(&self, payment: &Payment) -> Ended {
+        let _counted = Counted::new(&self.paying);
+        let request: TopUpRequest = match serde_json::from_str(&payment.request) {
+            Ok(request) => request,
+            Err(error) => {
+                return Ended::Unknown(format!("the request of the payment cannot be read ({error})"));
+            }
+        };
+        let payer = self.setup.payer.clone();
+        // A task of its own, so that a payer that panics takes nothing with it.
+        let asking = self.setup.spawner.spawn(async move { payer.top_up(&request).await });
+        let mut asking = match asking {
+            Ok(asking) => asking,
+            Err(error) => return Ended::Unknown(error.to_string()),
+        };
+        let limit = Instant::now() + self.setup.limits.payer;
+        let turn = self.setup.ledger.lease() / 3;
+        loop {
+            let until = limit.min(Instant::now() + turn);
+            match timeout_at(until, &mut asking).await {
+                Ok(Ok(TopUp::Settled(receipt)))
+                    if receipt.credited_usd.to_nano_up().is_none_or(|nano| nano <= 0) =>
+                {
+                    let credited = receipt.credited_usd;
+                    return Ended::Unknown(format!(
+                        "the payer says that {credited} USD were credited, which is no top-up"
+                    ));
+                }
+                Ok(Ok(TopUp::Settled(receipt))) => return Ended::Settled(receipt),
+                Ok(Ok(TopUp::Rejected(why))) => return Ended::Rejected(why),
+                Ok(Ok(TopUp::Unknown(why))) => return Ended::Unknown(why),
+                Ok(Err(error)) if error.is_panic() => return Ended::Unknown("the payer panicked".to_owned()),
+                Ok(Err(_)) => return Ended::Unknown("the payer was broken off".to_owned()),
+                Err(_) if Instant::now() >= limit => {
+                    asking.abort();
+                    let seconds = self.setup.limits.payer.as_secs_f64();
+                    return Ended::Unknown(format!("the payer did not answer within {seconds} s"));
+                }
+                Err(_) => {
+                    if let Err(error) = self.setup.ledger.renew(&payment.id).await {
+                        tracing::debug!("the lease of the payment {} was not renewed: {error}", payment.id);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a payer was asked for.
+fn asked_for(payment: &Payment) -> Option<Usd> {
+    serde_json::from_str::<TopUpRequest>(&payment.request).ok().map(|request| request.amount_usd)
+}
+
+/// What a call costs, as far as its 402 lets it be known: what was missing and what was there.
+fn price(need: &Need, balance: Option<Usd>) -> Usd {
+    let there = need.balance.or(balance).unwrap_or_default();
+    // What cannot be added up is more than any cap allows.
+    need.shortfall.checked_add(there).unwrap_or(need.shortfall)
+}
+
+fn lowest(seen: &[Option<Usd>]) -> Option<Usd> {
+    seen.iter().flatten().min().copied()
+}
+
+/// What the first calls, this many, need together beyond what was there: never less for more calls.
+fn amount_for(count: usize, prices: &[Usd], seen: &[Option<Usd>], balance: Option<Usd>) -> Option<Usd> {
+    let all = prices.iter().take(count).try_fold(Usd::ZERO, |sum, price| sum.checked_add(*price))?;
+    let there = seen.iter().flatten().copied().chain(balance).min().unwrap_or_default();
+    let amount = all.checked_sub(there)?.up_to_a_cent();
+    amount.is_positive().then_some(amount)
+}
+
+fn tell(waiter: Waiter, verdict: Verdict) {
+    // A call that has gone needs no answer.
+    let _ = waiter.answer.send(verdict);
+}
+
+fn tell_all(waiters: Vec<Waiter>, verdict: &Verdict) {
+    for waiter in waiters {
+        tell(waiter, verdict.clone());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(text: &str) -> Usd {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_leader_pays_what_all_need_beyond_what_was_there_up_to_a_cent() {
+        let amount = |prices: &[&str], seen: &[Option<&str>], balance: Option<&str>| {
+            let prices: Vec<Usd> = prices.iter().map(|price| usd(price)).collect();
+            let seen: Vec<Option<Usd>> = seen.iter().map(|seen| seen.map(usd)).collect();
+            amount_for(prices.len(), &prices, &seen, balance.map(usd)).map(|amount| amount.to_string())
+        };
+        let is = |amount: &str| Some(amount.to_owned());
+        assert_eq!(amount(&["0.01"], &[Some("0")], Some("0")), is("0.01"));
+        // 64 calls that share one balance.
+        assert_eq!(amount(&["0.01"; 64], &[Some("0.005"); 64], Some("0.005")), is("0.64"));
+        // The lowest balance that anybody saw is all that is there.
+        assert_eq!(amount(&["0.05", "0.05"], &[Some("0.04"), Some("0.02")], Some("0.03")), is("0.08"));
+        // A tenth of a cent is a cent; what was below zero is made up for.
+        assert_eq!(amount(&["0.001"], &[None], None), is("0.01"));
+        assert_eq!(amount(&["0.01"], &[Some("-0.5")], None), is("0.51"));
+    }
+}

@@ -1,0 +1,13 @@
+//! The wallet rail: a payer tops up the prepaid wallet, and the same request is sent once more, unpaid.
+
+mod coordinator;
+mod look;
+mod payer;
+mod service;
+
+pub(crate) use self::coordinator::{Coordinator, Ending, Limits, Need, Paid, Setup, Spawner, Verdict};
+pub(crate) use self::look::BillingStatusLook;
+#[cfg(test)]
+pub(crate) use self::look::{Look, Looked};
+pub use self::payer::{Payer, TopUp, TopUpFuture, TopUpRequest};
+pub use self::service::TopUpService;

@@ -1,0 +1,134 @@
+//! Where the ledger of payments is kept: in memory, or in one file that all processes of a machine share.
+//!
+//! This file is the handle; what is written, and by which rules, is decided in `payment::ledger`.
+
+#[cfg(feature = "durable")]
+mod file;
+mod memory;
+mod rows;
+#[cfg(feature = "durable")]
+mod sqlite;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use self::memory::Memory;
+pub(crate) use self::rows::{Query, Rows, StoreError};
+
+/// How long a payment of a process that has died is waited for before others look after it.
+const LEASE: Duration = Duration::from_secs(6);
+
+/// Where a client keeps what it has paid. Cloning it gives the same store again.
+///
+/// In memory it holds as long as the process. In a file (`Store::open`, with the feature `durable`) it holds for good, and
+/// all processes of this machine that open the file keep the same caps together.
+#[derive(Clone)]
+pub struct Store {
+    place: Arc<dyn Place>,
+    lease: Duration,
+    /// The process that opened it: neither a lock nor a file survives a fork.
+    process: u32,
+}
+
+/// A place for rows. What it does may block the thread, for seconds if another process holds the file.
+trait Place: Send + Sync {
+    /// Does some work as one transaction: all of it is kept, or nothing.
+    fn transaction(&self, work: &mut Work<'_>) -> Result<(), StoreError>;
+
+    /// Where it is, if it outlives the process.
+    fn path(&self) -> Option<&Path>;
+
+    /// Whether opening it made it.
+    fn is_new(&self) -> bool;
+}
+
+type Work<'a> = dyn FnMut(&mut dyn Rows) -> Result<(), StoreError> + 'a;
+
+impl Store {
+    /// A store in memory, for as long as the process lives.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::at(InMemory::default())
+    }
+
+    /// The one in memory that all clients of this process share.
+    pub(crate) fn of_process() -> Self {
+        static SHARED: OnceLock<Store> = OnceLock::new();
+        SHARED.get_or_init(Self::in_memory).clone()
+    }
+
+    fn at(place: impl Place + 'static) -> Self {
+        Self { place: Arc::new(place), lease: LEASE, process: std::process::id() }
+    }
+
+    /// How long a payment of a process that has died is waited for before others look after it; 6 s unless set. All that
+    /// share a file should have the same.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// The file, if this store outlives the process.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        self.place.path().map(Path::to_owned)
+    }
+
+    pub(crate) fn lease_time(&self) -> Duration {
+        self.lease
+    }
+
+    pub(crate) fn is_durable(&self) -> bool {
+        self.place.path().is_some()
+    }
+
+    pub(crate) fn is_new(&self) -> bool {
+        self.place.is_new()
+    }
+
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// Does some work as one transaction, and blocks until it is done.
+    pub(crate) fn transaction<T>(
+        &self,
+        work: impl FnOnce(&mut dyn Rows) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut work = Some(work);
+        let mut done = None;
+        self.place.transaction(&mut |rows| {
+            if let Some(work) = work.take() {
+                done = Some(work(rows)?);
+            }
+            Ok(())
+        })?;
+        done.ok_or_else(|| "the store did nothing; this is a fault of the client".to_owned())
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.place.path()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct InMemory(Mutex<Memory>);
+
+impl Place for InMemory {
+    fn transaction(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        work(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    fn is_new(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,44 @@
+//! What the ledger asks of a store, within one transaction: rows in, rows out. All rules are in `payment::ledger`, so
+//! that they hold wherever the rows are kept.
+
+use crate::payment::Payment;
+
+/// Why the store could not do it, and what to do; for a person.
+pub(crate) type StoreError = String;
+
+/// Which payments are asked for. A store may return more than these; the ledger looks at each again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Query<'a> {
+    /// All, the oldest first.
+    All,
+    Id(&'a str),
+    /// Those that may be open.
+    Open,
+    /// Those that may count on a day: its own, and those that are open.
+    Day(i64),
+    /// Those that a call led.
+    LedBy(&'a str),
+}
+
+/// Why nothing is paid from a store until a person says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) reason: String,
+}
+
+/// The rows of the ledger, seen and changed by one transaction alone.
+pub(crate) trait Rows {
+    fn select(&mut self, query: Query<'_>) -> Result<Vec<Payment>, StoreError>;
+
+    fn insert(&mut self, payment: &Payment) -> Result<(), StoreError>;
+
+    /// Writes a row that is there already.
+    fn update(&mut self, payment: &Payment) -> Result<(), StoreError>;
+
+    /// The latest day of any row.
+    fn newest_day(&mut self) -> Result<Option<i64>, StoreError>;
+
+    fn block(&mut self) -> Result<Option<Block>, StoreError>;
+
+    fn unblock(&mut self) -> Result<(), StoreError>;
+}

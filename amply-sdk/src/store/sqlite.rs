@@ -1,0 +1,470 @@
+//! Rows in a file that processes share: SQLite, write-ahead log, every commit flushed to the disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, named_params, params,
+};
+
+use super::file::{self, shown};
+use super::rows::{Block, Query, Rows, StoreError};
+use super::{Place, Store, Work};
+use crate::error::Error;
+use crate::money::Usd;
+use crate::payment::{PaidCall, Payment};
+
+/// The schema of this version. A file of a newer one is refused and left as it is.
+const VERSION: i64 = 1;
+/// Marks a file as ours ("AMPL"), so that another program's database is not taken for an empty store.
+const APPLICATION: i64 = 0x414d_504c;
+/// How long another process that is writing is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const SCHEMA: &str = "
+CREATE TABLE payment (
+    id TEXT PRIMARY KEY,
+    rail TEXT NOT NULL,
+    base_url TEXT NOT NULL,
+    wallet TEXT NOT NULL,
+    principal_id TEXT,
+    idempotency_key TEXT NOT NULL UNIQUE,
+    amount_nano_usd INTEGER NOT NULL,
+    counts_on_day INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    verdict TEXT,
+    owner TEXT NOT NULL,
+    lease_until_ms INTEGER NOT NULL,
+    tried_ms INTEGER,
+    request_body TEXT NOT NULL,
+    balance_before_nano_usd INTEGER,
+    network TEXT,
+    asset TEXT,
+    pay_to TEXT,
+    nonce TEXT,
+    valid_before INTEGER,
+    \"transaction\" TEXT,
+    receipt_json TEXT,
+    answer BLOB,
+    error TEXT,
+    created_ms INTEGER NOT NULL,
+    ended_ms INTEGER
+) STRICT;
+-- One payment at a time for a wallet, whoever pays: known by its key, and by its principal.
+CREATE UNIQUE INDEX one_payment_of_a_key ON payment (base_url, wallet)
+    WHERE rail = 'wallet' AND verdict IS NULL AND state IN ('intent', 'sent', 'unknown', 'settled_not_applied');
+CREATE UNIQUE INDEX one_payment_of_a_principal ON payment (base_url, principal_id)
+    WHERE rail = 'wallet' AND verdict IS NULL AND state IN ('intent', 'sent', 'unknown', 'settled_not_applied')
+    AND principal_id IS NOT NULL;
+CREATE INDEX payment_by_day ON payment (counts_on_day);
+
+CREATE TABLE payment_call (
+    payment_id TEXT NOT NULL REFERENCES payment (id),
+    number INTEGER NOT NULL,
+    call_key TEXT NOT NULL,
+    led INTEGER NOT NULL,
+    share_nano_usd INTEGER NOT NULL,
+    route_id TEXT,
+    PRIMARY KEY (payment_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX payment_call_by_key ON payment_call (call_key) WHERE led = 1;
+
+-- Nothing is paid while there is a row.
+CREATE TABLE block (
+    reason TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE outbox (
+    id TEXT PRIMARY KEY,
+    base_url TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    route_id TEXT NOT NULL,
+    provider_id TEXT,
+    idempotency_key TEXT NOT NULL,
+    endpoint TEXT,
+    body TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    not_before_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    leased_until_ms INTEGER NOT NULL,
+    last_error TEXT,
+    state TEXT NOT NULL,
+    UNIQUE (base_url, principal, route_id)
+) STRICT;
+CREATE INDEX outbox_due ON outbox (base_url, principal, state, not_before_ms);
+";
+
+const COLUMNS: &str = "id, rail, base_url, wallet, principal_id, idempotency_key, amount_nano_usd, counts_on_day, state, \
+     verdict, owner, lease_until_ms, tried_ms, request_body, balance_before_nano_usd, receipt_json, error, created_ms, \
+     ended_ms";
+
+impl Store {
+    /// Opens a store in a file, and makes it where there is none: the folder for its owner alone (0700), the file too
+    /// (0600).
+    ///
+    /// Any number of processes of this machine may have it open. A file that cannot be read is set aside as
+    /// `NAME.corrupt-TIME`; from the new one nothing is paid until a person has looked and says so
+    /// ([`Payments::unblock`](crate::Payments::unblock)).
+    ///
+    /// # Errors
+    /// [`Error::Store`] when there is no place for it, when it is on a network file system, when it is another program's,
+    /// or when a newer version of this client made it: it is left as it is.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("amply-doc-{}", std::process::id()));
+    /// use amply_sdk::Store;
+    ///
+    /// let store = Store::open(folder.join("store.db"))?;
+    /// assert!(store.path().is_some());
+    /// # std::fs::remove_dir_all(folder).ok();
+    /// # Ok::<(), amply_sdk::Error>(())
+    /// ```
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        open(path).map(Self::at).map_err(Error::Store)
+    }
+}
+
+struct InFile {
+    path: PathBuf,
+    is_new: bool,
+    connection: Mutex<Connection>,
+}
+
+fn open(path: &Path) -> Result<InFile, StoreError> {
+    let prepared = file::prepare(path)?;
+    let kept =
+        |connection, is_new| InFile { path: path.to_owned(), is_new, connection: Mutex::new(connection) };
+    match connect(path) {
+        Ok(connection) => return Ok(kept(connection, prepared.is_new)),
+        Err(Trouble::Other(why)) => return Err(why),
+        Err(Trouble::Corrupt(_)) => {}
+    }
+    let _one_at_a_time = file::lock(path)?;
+    // Another process may have mended it meanwhile.
+    match connect(path) {
+        Ok(connection) => return Ok(kept(connection, false)),
+        Err(Trouble::Other(why)) => return Err(why),
+        Err(Trouble::Corrupt(_)) => {}
+    }
+    let aside = file::set_aside(path)?;
+    file::prepare(path)?;
+    let connection = connect(path).map_err(|trouble| trouble.words().to_owned())?;
+    let reason = format!(
+        "the store could not be read and was set aside as `{}`; nothing is paid until somebody has looked what was paid before",
+        shown(&aside)
+    );
+    tracing::warn!("{reason}");
+    connection
+        .execute("INSERT INTO block (reason, created_ms) VALUES (?1, unixepoch() * 1000)", [&reason])
+        .map_err(|error| trouble(path, error).words().to_owned())?;
+    Ok(kept(connection, true))
+}
+
+/// What keeps a file from being used.
+enum Trouble {
+    /// What is in it cannot be read.
+    Corrupt(String),
+    Other(String),
+}
+
+impl Trouble {
+    fn words(&self) -> &str {
+        match self {
+            Self::Corrupt(words) | Self::Other(words) => words,
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Trouble> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let refuse = |error| trouble(path, error);
+    let mut connection = Connection::open_with_flags(path, flags).map_err(refuse)?;
+    connection.busy_timeout(PATIENCE).map_err(refuse)?;
+    let number = |connection: &Connection, name: &str| {
+        connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(refuse)
+    };
+    // Looked at before anything is written: a file that is not ours stays as it is.
+    check(path, number(&connection, "user_version")?, number(&connection, "application_id")?, || {
+        number(&connection, "schema_version")
+    })?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(refuse)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(refuse)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(refuse)?;
+    migrate(path, &mut connection)?;
+    let finding: String =
+        connection.query_row("PRAGMA quick_check('payment')", [], |row| row.get(0)).map_err(refuse)?;
+    match finding.as_str() {
+        "ok" => Ok(connection),
+        _ => Err(Trouble::Corrupt(format!("the store `{}` is damaged: {finding}", shown(path)))),
+    }
+}
+
+fn check(
+    path: &Path,
+    version: i64,
+    application: i64,
+    schema: impl FnOnce() -> Result<i64, Trouble>,
+) -> Result<(), Trouble> {
+    if application == APPLICATION && version > VERSION {
+        return Err(Trouble::Other(format!(
+            "the store `{}` was made by a newer version of this client (schema {version}, this one knows {VERSION}); use that \
+             version, or name another store",
+            shown(path)
+        )));
+    }
+    let is_empty = version == 0 && application == 0 && schema()? == 0;
+    if application != APPLICATION && !is_empty {
+        return Err(Trouble::Other(format!(
+            "`{}` is a database of another program; name another place for the store",
+            shown(path)
+        )));
+    }
+    Ok(())
+}
+
+/// Brings the schema up to this version, forward only.
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), Trouble> {
+    let refuse = |error| trouble(path, error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refuse)?;
+    // Read within the transaction: of two processes that make the file at once one finds the other's work.
+    let version: i64 =
+        transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refuse)?;
+    if version < 1 {
+        transaction.execute_batch(SCHEMA).map_err(refuse)?;
+        transaction.pragma_update(None, "application_id", APPLICATION).map_err(refuse)?;
+        transaction.pragma_update(None, "user_version", VERSION).map_err(refuse)?;
+    }
+    transaction.commit().map_err(refuse)
+}
+
+/// What SQLite says, in words with what to do.
+fn trouble(path: &Path, error: rusqlite::Error) -> Trouble {
+    let store = format!("the store `{}`", shown(path));
+    let code = error.sqlite_error_code();
+    let words = match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!(
+                "{store} is held by another process for more than {} s; end it and try again",
+                PATIENCE.as_secs()
+            )
+        }
+        Some(ErrorCode::DiskFull) => {
+            format!("{store} cannot be written: no room is left; make room and try again")
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            format!("{store} cannot be written ({error}); check its permissions, or name another place")
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            format!("{store} cannot be read or written ({error}); check the disk and the room on it")
+        }
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            return Trouble::Corrupt(format!(
+                "{store} is damaged ({error}); start again to have it set aside"
+            ));
+        }
+        _ => format!("{store} failed: {error}"),
+    };
+    Trouble::Other(words)
+}
+
+impl Place for InFile {
+    fn transaction(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        let refuse = |error| trouble(&self.path, error).words().to_owned();
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        // Immediate: what was read must still hold when it is written.
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refuse)?;
+        work(&mut InTransaction { connection: &transaction, path: &self.path })?;
+        transaction.commit().map_err(refuse)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn is_new(&self) -> bool {
+        self.is_new
+    }
+}
+
+struct InTransaction<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+}
+
+impl InTransaction<'_> {
+    fn refuse(&self, error: rusqlite::Error) -> StoreError {
+        trouble(self.path, error).words().to_owned()
+    }
+
+    fn read(&self, query: Query<'_>) -> rusqlite::Result<Vec<Payment>> {
+        const OPEN: &str =
+            "verdict IS NULL AND state IN ('intent', 'sent', 'unknown', 'settled_not_applied')";
+        let (condition, text, number) = match query {
+            Query::All => ("1".to_owned(), None, None),
+            Query::Id(id) => ("id = :text".to_owned(), Some(id), None),
+            Query::Open => (OPEN.to_owned(), None, None),
+            Query::Day(day) => (format!("counts_on_day >= :number OR ({OPEN})"), None, Some(day)),
+            Query::LedBy(call_key) => (
+                "id IN (SELECT payment_id FROM payment_call WHERE led = 1 AND call_key = :text)".to_owned(),
+                Some(call_key),
+                None,
+            ),
+        };
+        // A name that a condition does not use is bound all the same.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM payment WHERE ({condition}) AND (:text IS :text) AND (:number IS :number) \
+             ORDER BY created_ms, id"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map(named_params! { ":text": text, ":number": number }, payment)?;
+        let mut payments = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut calls = self.connection.prepare(
+            "SELECT call_key, led, share_nano_usd, route_id FROM payment_call WHERE payment_id = ?1 ORDER BY number",
+        )?;
+        for payment in &mut payments {
+            let rows = calls.query_map([&payment.id], |row| {
+                Ok(PaidCall {
+                    call_key: row.get(0)?,
+                    led: row.get(1)?,
+                    share_usd: Usd::from_nano(row.get(2)?),
+                    route_id: row.get(3)?,
+                })
+            })?;
+            payment.calls = rows.collect::<rusqlite::Result<_>>()?;
+        }
+        Ok(payments)
+    }
+
+    fn write(&self, payment: &Payment, is_new: bool) -> rusqlite::Result<usize> {
+        let sql = match is_new {
+            true => {
+                "INSERT INTO payment (id, rail, base_url, wallet, principal_id, idempotency_key, amount_nano_usd, \
+                 counts_on_day, state, verdict, owner, lease_until_ms, tried_ms, request_body, \
+                 balance_before_nano_usd, receipt_json, error, created_ms, ended_ms) \
+                 VALUES (:id, :rail, :base_url, :wallet, :principal_id, :idempotency_key, :amount, :day, :state, \
+                 :verdict, :owner, :lease, :tried, :request, :before, :receipt, :error, :created, :ended)"
+            }
+            false => {
+                "UPDATE payment SET rail = :rail, base_url = :base_url, wallet = :wallet, \
+                 principal_id = :principal_id, idempotency_key = :idempotency_key, amount_nano_usd = :amount, \
+                 counts_on_day = :day, state = :state, verdict = :verdict, owner = :owner, \
+                 lease_until_ms = :lease, tried_ms = :tried, request_body = :request, \
+                 balance_before_nano_usd = :before, receipt_json = :receipt, error = :error, \
+                 created_ms = :created, ended_ms = :ended WHERE id = :id"
+            }
+        };
+        let receipt = payment.receipt.as_ref().and_then(|receipt| serde_json::to_string(receipt).ok());
+        self.connection.execute(
+            sql,
+            named_params! {
+                ":id": payment.id,
+                ":rail": payment.rail.as_str(),
+                ":base_url": payment.base_url,
+                ":wallet": payment.wallet,
+                ":principal_id": payment.principal_id,
+                ":idempotency_key": payment.idempotency_key,
+                ":amount": payment.amount.to_nano_up(),
+                ":day": payment.day,
+                ":state": payment.state.as_str(),
+                ":verdict": payment.verdict.map(|verdict| verdict.as_str()),
+                ":owner": payment.owner,
+                ":lease": payment.lease_until_ms,
+                ":tried": payment.tried_ms,
+                ":request": payment.request,
+                ":before": payment.balance_before.and_then(Usd::to_nano_up),
+                ":receipt": receipt,
+                ":error": payment.reason,
+                ":created": payment.created_ms,
+                ":ended": payment.ended_ms,
+            },
+        )
+    }
+
+    fn write_calls(&self, payment: &Payment) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(
+            "INSERT INTO payment_call (payment_id, number, call_key, led, share_nano_usd, route_id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET route_id = excluded.route_id",
+        )?;
+        for (number, call) in (0_i64..).zip(&payment.calls) {
+            let share = call.share_usd.to_nano_up();
+            statement.execute(params![payment.id, number, call.call_key, call.led, share, call.route_id])?;
+        }
+        Ok(())
+    }
+}
+
+impl Rows for InTransaction<'_> {
+    fn select(&mut self, query: Query<'_>) -> Result<Vec<Payment>, StoreError> {
+        self.read(query).map_err(|error| self.refuse(error))
+    }
+
+    fn insert(&mut self, payment: &Payment) -> Result<(), StoreError> {
+        let written = self.write(payment, true).and_then(|_| self.write_calls(payment));
+        written.map_err(|error| self.refuse(error))
+    }
+
+    fn update(&mut self, payment: &Payment) -> Result<(), StoreError> {
+        match self.write(payment, false).and_then(|rows| self.write_calls(payment).map(|()| rows)) {
+            Ok(1) => Ok(()),
+            Ok(_) => Err(format!("the payment {} is gone from the store `{}`", payment.id, shown(self.path))),
+            Err(error) => Err(self.refuse(error)),
+        }
+    }
+
+    fn newest_day(&mut self) -> Result<Option<i64>, StoreError> {
+        let newest =
+            self.connection.query_row("SELECT max(counts_on_day) FROM payment", [], |row| row.get(0));
+        newest.map_err(|error| self.refuse(error))
+    }
+
+    fn block(&mut self) -> Result<Option<Block>, StoreError> {
+        let reason =
+            self.connection.query_row("SELECT reason FROM block LIMIT 1", [], |row| row.get(0)).optional();
+        reason.map(|reason| reason.map(|reason| Block { reason })).map_err(|error| self.refuse(error))
+    }
+
+    fn unblock(&mut self) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM block", []).map(|_| ()).map_err(|error| self.refuse(error))
+    }
+}
+
+fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
+    let receipt: Option<String> = row.get("receipt_json")?;
+    Ok(Payment {
+        id: row.get("id")?,
+        rail: row.get::<_, Word<_>>("rail")?.0,
+        state: row.get::<_, Word<_>>("state")?.0,
+        verdict: row.get::<_, Option<Word<_>>>("verdict")?.map(|word| word.0),
+        amount: Usd::from_nano(row.get("amount_nano_usd")?),
+        base_url: row.get("base_url")?,
+        principal_id: row.get("principal_id")?,
+        wallet: row.get("wallet")?,
+        idempotency_key: row.get("idempotency_key")?,
+        calls: Vec::new(),
+        reason: row.get("error")?,
+        // What was written by hand and is no receipt is worth less than the row.
+        receipt: receipt.and_then(|json| serde_json::from_str(&json).ok()),
+        created_ms: row.get("created_ms")?,
+        ended_ms: row.get("ended_ms")?,
+        day: row.get("counts_on_day")?,
+        owner: row.get("owner")?,
+        lease_until_ms: row.get("lease_until_ms")?,
+        tried_ms: row.get("tried_ms")?,
+        request: row.get("request_body")?,
+        balance_before: row.get::<_, Option<i64>>("balance_before_nano_usd")?.map(Usd::from_nano),
+    })
+}
+
+/// A word of one of the record's types.
+struct Word<T>(T);
+
+impl<T: std::str::FromStr<Err = Error>> FromSql for Word<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map(Word).map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
