@@ -7,7 +7,7 @@ use super::challenge::PaymentChallenge;
 use super::patience;
 use super::problem::{ended, not_applied, refused, unknown};
 use super::record::{Payment, PaymentState};
-use super::wallet::{Coordinator, Need, Paid, Verdict};
+use super::wallet::{Coordinator, Ending, Need, Paid, Verdict};
 use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::Reply;
@@ -47,23 +47,31 @@ pub(crate) async fn pay_and_ask_again<A: Ask>(
             coordinator.observer().tell(Event::PaymentRefused { reasons: reasons.clone() });
             return Err(refused(*challenge, reasons));
         };
-        let paid = match coordinator.join(need, call.deadline()).await {
+        // A call that has led a payment waits for a round that another leads, and looks for itself now and then.
+        let until = match led {
+            Some(_) => pauses.next().and_then(|pause| Instant::now().checked_add(pause)),
+            None => None,
+        };
+        let until = until.unwrap_or(call.deadline()).min(call.deadline());
+        let paid = match coordinator.join(need, until).await {
             Verdict::Again(paid) => paid,
+            Verdict::End(Ending::Late(_)) if until < call.deadline() => None,
             Verdict::End(ending) => {
-                return Err(ended(ending, *challenge, led, coordinator.ledger().now_ms()));
+                return Err(match led {
+                    // Whatever ended the waiting, this call's own payment was made.
+                    Some(payment) => tell_not_applied(coordinator, challenge, payment),
+                    None => ended(ending, *challenge, coordinator.ledger().now_ms()),
+                });
             }
         };
         let Some(paid) = paid else {
-            // The balance suffices by itself, or the challenge had run out.
+            // The balance suffices by itself, or the challenge had run out, or it is time to look.
             challenge = match call.ask().await {
                 Err(Error::PaymentRequired(next)) => next,
                 answered => return answered,
             };
-            if !pause(&mut pauses, call.deadline()).await {
-                return Err(match led {
-                    Some(payment) => tell_not_applied(coordinator, challenge, payment),
-                    None => Error::PaymentRequired(challenge),
-                });
+            if led.is_none() && !pause(&mut pauses, call.deadline()).await {
+                return Err(Error::PaymentRequired(challenge));
             }
             continue;
         };

@@ -37,6 +37,8 @@ pub(crate) enum Clock {
         start: tokio::time::Instant,
         at: i64,
     },
+    #[cfg(test)]
+    ByHand(Arc<std::sync::atomic::AtomicI64>),
 }
 
 impl Clock {
@@ -48,6 +50,8 @@ impl Clock {
             }
             #[cfg(test)]
             Self::Paused { start, at } => at + i64::try_from(start.elapsed().as_millis()).unwrap(),
+            #[cfg(test)]
+            Self::ByHand(now) => now.load(std::sync::atomic::Ordering::SeqCst),
         }
     }
 }
@@ -537,3 +541,6 @@ fn find(rows: &mut dyn Rows, id: &str) -> Result<Option<Payment>, StoreError> {
 fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

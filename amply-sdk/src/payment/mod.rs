@@ -29,3 +29,17 @@ fn patience() -> impl Iterator<Item = Duration> {
     std::iter::once(Duration::from_millis(250))
         .chain(std::iter::successors(Some(Duration::from_secs(1)), |pause| pause.checked_mul(2)))
 }
+
+/// A payment that nothing but the store can refuse.
+#[cfg(test)]
+pub(crate) fn wanted_for_tests(amount: crate::money::Usd) -> ledger::Wanted {
+    ledger::Wanted {
+        wallet: WalletId { base_url: "http://127.0.0.1:9".to_owned(), key_hash: "key".to_owned() },
+        principal_id: None,
+        balance_before: None,
+        calls: vec![ledger::WantedCall { key: uuid::Uuid::now_v7().to_string(), share: amount }],
+        amount_for: Box::new(move |_| Some(amount)),
+        minimum: None,
+        request: Box::new(|_, _| "{}".to_owned()),
+    }
+}

@@ -109,27 +109,20 @@ pub(super) fn unknown(challenge: PaymentChallenge, payment: Box<Payment>, now_ms
 }
 
 /// The error of a call that waited for a payment.
-pub(super) fn ended(
-    ending: Ending,
-    challenge: PaymentChallenge,
-    led: Option<Box<Payment>>,
-    now_ms: i64,
-) -> Error {
-    match (ending, led) {
-        // Whatever ended the waiting, this call's own payment was made.
-        (_, Some(led)) => not_applied(challenge, led),
-        (Ending::SpendLimit(over), None) => over_limit(challenge, &over),
-        (Ending::Refused(reasons), None) => refused(challenge, reasons),
-        (Ending::Failed(payment), None) => {
+pub(super) fn ended(ending: Ending, challenge: PaymentChallenge, now_ms: i64) -> Error {
+    match ending {
+        Ending::SpendLimit(over) => over_limit(challenge, &over),
+        Ending::Refused(reasons) => refused(challenge, reasons),
+        Ending::Failed(payment) => {
             let why = payment.reason.as_deref().map_or_else(String::new, |why| one_line(why, 300));
             let message = format!("the top-up of {} USD was not made: {why}", payment.amount);
             let hint = "nothing was paid; mend what the payer says, and make the same call again".to_owned();
             Error::PaymentFailed(Box::new(PaymentProblem::of(challenge, payment, message, hint)))
         }
-        (Ending::Unknown(payment), None) => unknown(challenge, payment, now_ms),
-        (Ending::NotApplied(payment), None) => not_applied(challenge, payment),
-        (Ending::NoLeader | Ending::Late(None), None) => out_of_time(challenge),
-        (Ending::Late(Some(payment_id)), None) => {
+        Ending::Unknown(payment) => unknown(challenge, payment, now_ms),
+        Ending::NotApplied(payment) => not_applied(challenge, payment),
+        Ending::NoLeader | Ending::Late(None) => out_of_time(challenge),
+        Ending::Late(Some(payment_id)) => {
             let message = format!(
                 "the time for this call ran out while a top-up was being made (payment {payment_id})"
             );
@@ -142,8 +135,8 @@ pub(super) fn ended(
             };
             Error::PaymentUnknown(Box::new(problem))
         }
-        (Ending::Store(message), None) => Error::Store(message),
-        (Ending::Config(message), None) => Error::Config(message),
+        Ending::Store(message) => Error::Store(message),
+        Ending::Config(message) => Error::Config(message),
     }
 }
 

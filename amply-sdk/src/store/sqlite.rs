@@ -468,3 +468,6 @@ impl<T: std::str::FromStr<Err = Error>> FromSql for Word<T> {
         value.as_str()?.parse().map(Word).map_err(|error| FromSqlError::Other(Box::new(error)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,7 +114,7 @@ pub(crate) enum Ending {
     Unknown(Box<Payment>),
     /// A payment was made, and does not show.
     NotApplied(Box<Payment>),
-    /// Nobody may lead a payment: too little time is left, or those who wait have led one each.
+    /// Too little time is left for anybody who waits to lead a payment.
     NoLeader,
     /// The time ran out; the payment that was running then, if any.
     Late(Option<String>),
@@ -148,6 +148,8 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiter>,
+    /// Those that have led a payment each, and wait for somebody else to lead the next.
+    parked: Vec<Waiter>,
     runs: bool,
 }
 
@@ -224,6 +226,7 @@ impl Coordinator {
         let running = Arc::new(Mutex::new(None));
         let is_idle = {
             let mut queue = self.0.queue();
+            queue.parked.retain(|waiter| !waiter.answer.is_closed());
             queue.waiting.push_back(Waiter { need, deadline, answer, running: running.clone() });
             !std::mem::replace(&mut queue.runs, true)
         };
@@ -270,7 +273,9 @@ impl Rounds {
                     self.is_done = true;
                     return;
                 }
-                queue.waiting.drain(..).collect()
+                let mut batch = std::mem::take(&mut queue.parked);
+                batch.extend(queue.waiting.drain(..));
+                batch
             };
             shared.round(batch).await;
         }
@@ -398,7 +403,9 @@ impl Shared {
                 true
             }
             None => {
-                tell_all(std::mem::take(batch), &Verdict::End(Ending::NoLeader));
+                let (led, late) = std::mem::take(batch).into_iter().partition(|waiter| waiter.need.has_led);
+                tell_all(late, &Verdict::End(Ending::NoLeader));
+                self.queue().parked.append(&mut { led });
                 false
             }
         }

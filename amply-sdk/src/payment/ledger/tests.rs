@@ -1,0 +1,290 @@
+//! The rules of the books, on every kind of store.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::*;
+
+/// 2026-01-01T12:00:00Z.
+const NOON: i64 = 1_767_268_800_000;
+const HOUR: i64 = 3_600_000;
+
+fn usd(text: &str) -> Usd {
+    text.parse().unwrap()
+}
+
+/// One ledger of a store, with a clock that is set by hand.
+struct Books {
+    ledger: Ledger,
+    now: Arc<AtomicI64>,
+    policy: SpendPolicy,
+}
+
+impl Books {
+    fn open(store: &Store, now: &Arc<AtomicI64>) -> Self {
+        let policy = SpendPolicy::per_topup(usd("5")).per_day(usd("10"));
+        Self { ledger: Ledger::new(store.clone(), Clock::ByHand(now.clone())), now: now.clone(), policy }
+    }
+
+    fn pass(&self, ms: i64) {
+        self.now.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    async fn begin(&self, amount: &str, key: &str) -> Result<Begun, Error> {
+        self.begin_for(amount, key, "wallet", None).await
+    }
+
+    async fn begin_for(
+        &self,
+        amount: &str,
+        key: &str,
+        wallet: &str,
+        principal: Option<&str>,
+    ) -> Result<Begun, Error> {
+        let amount = usd(amount);
+        let wanted = Wanted {
+            wallet: WalletId { base_url: "http://127.0.0.1:9".to_owned(), key_hash: wallet.to_owned() },
+            principal_id: principal.map(str::to_owned),
+            balance_before: Some(Usd::ZERO),
+            calls: vec![WantedCall { key: key.to_owned(), share: amount }],
+            amount_for: Box::new(move |_| Some(amount)),
+            minimum: self.policy.minimum(),
+            request: Box::new(|key, amount| format!("{key} {amount}")),
+        };
+        self.ledger.begin(wanted, &self.policy).await
+    }
+
+    /// A payment that has come as far as this.
+    async fn payment(&self, amount: &str, key: &str, ended: Option<Ended>) -> Payment {
+        let Begun::Intended(payment, _) = self.begin(amount, key).await.unwrap() else { panic!("not begun") };
+        let sent = self.ledger.sent(&payment.id).await.unwrap();
+        match ended {
+            Some(ended) => self.ledger.end(&payment.id, ended, true).await.unwrap(),
+            None => sent,
+        }
+    }
+
+    async fn left(&self) -> String {
+        let Begun::Over(over) = self.begin("1000", "asks").await.unwrap() else { panic!("not over") };
+        over.left.to_string()
+    }
+}
+
+fn settled(amount: &str) -> Option<Ended> {
+    Some(Ended::Settled(Receipt::new(usd(amount)).balance(usd(amount))))
+}
+
+fn unknown() -> Option<Ended> {
+    Some(Ended::Unknown("silence".to_owned()))
+}
+
+/// Runs a test on a store in memory, and on one in a file where there is that kind.
+fn on_each_store(test: impl AsyncFn(Store)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(test(Store::in_memory()));
+    #[cfg(feature = "durable")]
+    {
+        let folder = std::env::temp_dir().join(format!("amply-ledger-{}", uuid::Uuid::now_v7()));
+        runtime.block_on(test(Store::open(folder.join("store.db")).unwrap()));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+fn at_noon() -> Arc<AtomicI64> {
+    Arc::new(AtomicI64::new(NOON))
+}
+
+#[test]
+fn one_payment_at_a_time_for_a_wallet_known_by_its_key_or_its_principal() {
+    on_each_store(async |store| {
+        let now = at_noon();
+        let (books, others) = (Books::open(&store, &now), Books::open(&store, &now));
+        let begun = books.begin_for("1", "a", "key-1", Some("prn_1")).await.unwrap();
+        assert!(matches!(begun, Begun::Intended(..)));
+        for (wallet, principal) in [("key-1", None), ("key-1", Some("prn_2")), ("key-2", Some("prn_1"))] {
+            let begun = others.begin_for("1", "b", wallet, principal).await.unwrap();
+            assert!(matches!(begun, Begun::Held), "{wallet} {principal:?}");
+        }
+        let begun = others.begin_for("1", "b", "key-2", Some("prn_2")).await.unwrap();
+        assert!(matches!(begun, Begun::Intended(..)));
+        let begun = others.begin_for("1", "c", "key-3", None).await.unwrap();
+        assert!(matches!(begun, Begun::Intended(..)));
+    });
+}
+
+#[test]
+fn what_is_open_holds_the_wallet_and_what_is_over_does_not() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        let rejected = books.payment("1", "a", Some(Ended::Rejected("no".to_owned()))).await;
+        assert_eq!((rejected.state, rejected.reason.as_deref()), (PaymentState::Rejected, Some("no")));
+        let shown = books.payment("1", "b", settled("1")).await;
+        assert_eq!(shown.state, PaymentState::Settled);
+        let hidden = books.payment("1", "c", Some(Ended::Settled(Receipt::new(usd("1"))))).await;
+        assert_eq!(hidden.state, PaymentState::SettledNotApplied);
+        assert!(matches!(books.begin("1", "d").await.unwrap(), Begun::Held));
+        // A balance that has not risen shows nothing; one that has, does.
+        assert!(books.ledger.seen(&hidden.id, Some(Usd::ZERO)).await.unwrap().is_open());
+        assert!(!books.ledger.seen(&hidden.id, Some(usd("0.01"))).await.unwrap().is_open());
+        let unknown = books.payment("1", "e", unknown()).await;
+        assert!(matches!(books.begin("1", "f").await.unwrap(), Begun::Held));
+        // Of an unknown one less than the whole amount may be anybody's.
+        assert!(books.ledger.seen(&unknown.id, Some(usd("0.99"))).await.unwrap().is_open());
+        assert!(!books.ledger.seen(&unknown.id, Some(usd("1"))).await.unwrap().is_open());
+        assert_eq!(books.ledger.list().await.unwrap().len(), 4);
+    });
+}
+
+#[test]
+fn an_answer_shows_that_the_money_was_there_and_is_noted_for_its_call() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        let hidden = books.payment("1", "a", Some(Ended::Settled(Receipt::new(usd("1"))))).await;
+        books.ledger.served(&hidden.id, "a", Some("route-1".to_owned())).await.unwrap();
+        let noted = books.ledger.look(&hidden.id).await.unwrap();
+        assert_eq!(noted.state, PaymentState::Settled);
+        assert_eq!(noted.calls[0].route_id.as_deref(), Some("route-1"));
+        assert!(noted.calls[0].led);
+    });
+}
+
+#[test]
+fn settled_and_unknown_and_running_count_and_rejected_does_not() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        assert_eq!(books.left().await, "5");
+        books.payment("4", "a", Some(Ended::Rejected("no".to_owned()))).await;
+        books.payment("4", "b", settled("4")).await;
+        books.payment("3", "c", settled("3")).await;
+        assert_eq!(books.left().await, "3");
+        // More was credited than asked for: the larger counts.
+        let generous = books.payment("1", "d", settled("2.5")).await;
+        assert_eq!(generous.amount, usd("2.5"));
+        assert_eq!(books.left().await, "0.5");
+        assert!(matches!(
+            books.begin("0.51", "e").await.unwrap(),
+            Begun::Over(Over { cap: Cap::PerDay, .. })
+        ));
+        assert!(matches!(books.begin("0.5", "e").await.unwrap(), Begun::Intended(..)));
+    });
+}
+
+#[test]
+fn a_new_day_frees_what_is_over_and_not_what_is_open() {
+    on_each_store(async |store| {
+        let now = at_noon();
+        let books = Books::open(&store, &now);
+        books.payment("4", "a", settled("4")).await;
+        let open = books.payment("3", "b", unknown()).await;
+        books.pass(24 * HOUR);
+        let elsewhere = books.begin_for("1000", "x", "other", None).await.unwrap();
+        assert!(matches!(&elsewhere, Begun::Over(over) if over.left == usd("5")), "{elsewhere:?}");
+        let policy = SpendPolicy::default().per_day(usd("10"));
+        let books = Books { policy, ..books };
+        let elsewhere = books.begin_for("1000", "x", "other", None).await.unwrap();
+        assert!(matches!(&elsewhere, Begun::Over(over) if over.left == usd("7")), "{elsewhere:?}");
+        books.ledger.resolve(&open.id, Verdict::Rejected).await.unwrap();
+        assert_eq!(books.left().await, "10");
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_back_frees_nothing() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        books.payment("5", "a", settled("5")).await;
+        books.payment("4", "b", settled("4")).await;
+        books.pass(-72 * HOUR);
+        assert_eq!(books.left().await, "1");
+        let Begun::Intended(payment, _) = books.begin("1", "c").await.unwrap() else { panic!("not begun") };
+        assert_eq!(payment.day, NOON / DAY_MS);
+    });
+}
+
+#[test]
+fn a_key_that_led_a_payment_leads_no_other_unless_it_was_rejected() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        books.payment("1", "again", Some(Ended::Rejected("no".to_owned()))).await;
+        let led = books.payment("1", "again", settled("1")).await;
+        let begun = books.begin("1", "again").await.unwrap();
+        assert!(matches!(&begun, Begun::HasLed(payment) if payment.id == led.id), "{begun:?}");
+    });
+}
+
+#[test]
+fn a_dead_process_leaves_an_intent_that_is_rejected_and_a_question_that_is_unknown() {
+    on_each_store(async |store| {
+        let now = at_noon();
+        let (dead, alive) = (Books::open(&store, &now), Books::open(&store, &now));
+        let Begun::Intended(intent, _) = dead.begin("1", "a").await.unwrap() else { panic!("not begun") };
+        assert!(matches!(alive.begin("1", "b").await.unwrap(), Begun::Held));
+        alive.pass(6_000);
+        assert_eq!(alive.ledger.look(&intent.id).await.unwrap().state, PaymentState::Rejected);
+        // It comes back to life, and may not ask the payer any more.
+        let error = dead.ledger.sent(&intent.id).await.unwrap_err().to_string();
+        assert!(error.contains("given up"), "{error}");
+
+        let sent = dead.payment("1", "c", None).await;
+        dead.pass(4_000);
+        dead.ledger.renew(&sent.id).await.unwrap();
+        alive.pass(4_000);
+        assert_eq!(alive.ledger.look(&sent.id).await.unwrap().state, PaymentState::Sent);
+        alive.pass(6_000);
+        assert_eq!(alive.ledger.look(&sent.id).await.unwrap().state, PaymentState::Unknown);
+        // A late no proves nothing any more, a late yes does.
+        let late = dead.ledger.end(&sent.id, Ended::Rejected("no".to_owned()), true).await.unwrap();
+        assert_eq!(late.state, PaymentState::Unknown);
+        let late = dead.ledger.end(&sent.id, settled("1").unwrap(), true).await.unwrap();
+        assert_eq!(late.state, PaymentState::Settled);
+    });
+}
+
+#[test]
+fn an_unknown_payment_is_taken_up_by_one_process_once_a_minute_within_its_window() {
+    const WINDOW: Duration = Duration::from_secs(12 * 3600);
+    on_each_store(async |store| {
+        let now = at_noon();
+        let (one, other) = (Books::open(&store, &now), Books::open(&store, &now));
+        let open = one.payment("1", "a", unknown()).await;
+        assert!(one.ledger.take_up(&open.id, WINDOW).await.unwrap().is_some());
+        assert!(other.ledger.take_up(&open.id, WINDOW).await.unwrap().is_none());
+        // A no to a question that was asked before ends nothing.
+        let again = one.ledger.end(&open.id, Ended::Rejected("no".to_owned()), false).await.unwrap();
+        assert_eq!(again.state, PaymentState::Unknown);
+        other.pass(59_000);
+        assert!(other.ledger.take_up(&open.id, WINDOW).await.unwrap().is_none());
+        other.pass(1_000);
+        assert!(other.ledger.take_up(&open.id, WINDOW).await.unwrap().is_some());
+        other.pass(12 * HOUR);
+        assert!(one.ledger.take_up(&open.id, WINDOW).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_person_has_the_last_word_on_what_is_unknown_and_none_on_what_is_known() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        let running = books.payment("1", "a", None).await;
+        let error = books.ledger.resolve(&running.id, Verdict::Rejected).await.unwrap_err().to_string();
+        assert!(error.contains("still running"), "{error}");
+        books.ledger.end(&running.id, unknown().unwrap(), true).await.unwrap();
+        let resolved = books.ledger.resolve(&running.id, Verdict::Rejected).await.unwrap();
+        assert_eq!((resolved.state, resolved.verdict), (PaymentState::Unknown, Some(Verdict::Rejected)));
+        assert_eq!(books.left().await, "5");
+        let error = books.ledger.resolve(&running.id, Verdict::Settled).await.unwrap_err().to_string();
+        assert!(error.contains("rejected already"), "{error}");
+        let error = books.ledger.resolve("nonsense", Verdict::Settled).await.unwrap_err().to_string();
+        assert!(error.contains("has no payment `nonsense`"), "{error}");
+    });
+}
+
+#[test]
+fn a_minimum_rounds_up_and_never_breaks_a_cap() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        let policy = SpendPolicy::per_topup(usd("5")).per_day(usd("8")).minimum_topup(usd("5"));
+        let books = Books { policy, ..books };
+        assert_eq!(books.payment("0.01", "a", settled("5")).await.amount, usd("5"));
+        assert_eq!(books.payment("0.01", "b", settled("0.01")).await.amount, usd("0.01"));
+    });
+}

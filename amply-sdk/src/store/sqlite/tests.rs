@@ -1,0 +1,197 @@
+//! What a file may be when a store is opened, and what becomes of it.
+
+use std::fs;
+use std::io::Write;
+
+use super::*;
+use crate::payment::{Payments, SpendPolicy};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("amply-store-{}", uuid::Uuid::now_v7())))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("state/store.db")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.0.join("state"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn refused(path: &Path) -> String {
+    let error = Store::open(path).unwrap_err();
+    assert_eq!(error.code(), "store");
+    error.to_string()
+}
+
+fn list(payments: &Payments) -> Result<Vec<Payment>, Error> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(payments.list())
+}
+
+/// What beginning a payment says.
+fn begin(store: &Store) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ledger = crate::payment::Ledger::new(store.clone(), crate::payment::Clock::System);
+    let policy = SpendPolicy::default().per_day(Usd::dollars(1));
+    let wanted = crate::payment::wanted_for_tests(Usd::dollars(1));
+    runtime.block_on(ledger.begin(wanted, &policy)).map(|_| ())
+}
+
+#[cfg(unix)]
+#[test]
+fn folder_and_file_are_for_their_owner_alone_whatever_they_were() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = Folder::new();
+    let store = Store::open(folder.file()).unwrap();
+    assert!(store.is_new());
+    assert_eq!(mode(&folder.0.join("state")), 0o700);
+    begin(&store).unwrap();
+    for name in folder.names() {
+        assert_eq!(mode(&folder.0.join("state").join(&name)), 0o600, "{name}");
+    }
+    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(!Store::open(folder.file()).unwrap().is_new());
+    assert_eq!(mode(&folder.file()), 0o600);
+}
+
+#[test]
+fn a_file_where_the_folder_should_be_is_named() {
+    let folder = Folder::new();
+    fs::create_dir_all(&folder.0).unwrap();
+    fs::write(folder.0.join("state"), "").unwrap();
+    let error = refused(&folder.file());
+    assert!(error.contains("a file is in its place") && error.contains("name another place"), "{error}");
+    let error = refused(&folder.0);
+    assert!(error.contains("it is a folder"), "{error}");
+}
+
+#[test]
+fn a_newer_file_and_another_programs_are_left_as_they_are() {
+    let folder = Folder::new();
+    drop(Store::open(folder.file()).unwrap());
+    let connection = Connection::open(folder.file()).unwrap();
+    connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
+    drop(connection);
+    let before = fs::read(folder.file()).unwrap();
+    let error = refused(&folder.file());
+    assert!(error.contains("newer version") && error.contains("schema 2, this one knows 1"), "{error}");
+    assert_eq!(fs::read(folder.file()).unwrap(), before);
+
+    let other = folder.0.join("state/other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE cookies (id)").unwrap();
+    let before = fs::read(&other).unwrap();
+    assert!(refused(&other).contains("another program"));
+    assert_eq!(fs::read(&other).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_set_aside_and_nothing_is_paid_until_somebody_says_so() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.0.join("state")).unwrap();
+    fs::write(folder.file(), "this is no database, and long enough to be looked at as one".repeat(40))
+        .unwrap();
+    let store = Store::open(folder.file()).unwrap();
+    assert!(folder.names().iter().any(|name| name.starts_with("store.db.corrupt-")), "{:?}", folder.names());
+    let error = begin(&store).unwrap_err().to_string();
+    assert!(error.contains("set aside as") && error.contains("amply payments unblock"), "{error}");
+    // It holds for everybody who opens the new file, too.
+    let again = Store::open(folder.file()).unwrap();
+    assert_eq!(begin(&again).unwrap_err().code(), "store");
+    assert!(list(&again.payments()).unwrap().is_empty());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert!(runtime.block_on(again.payments().unblock()).unwrap());
+    assert!(!runtime.block_on(again.payments().unblock()).unwrap());
+    begin(&store).unwrap();
+}
+
+#[test]
+fn a_damaged_ledger_is_set_aside_too() {
+    let folder = Folder::new();
+    let store = Store::open(folder.file()).unwrap();
+    begin(&store).unwrap();
+    drop(store);
+    // The pages after the first hold the tables.
+    let length = fs::metadata(folder.file()).unwrap().len();
+    let mut file = fs::OpenOptions::new().write(true).open(folder.file()).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(4096)).unwrap();
+    file.write_all(&vec![0xab; usize::try_from(length - 4096).unwrap()]).unwrap();
+    drop(file);
+    let store = Store::open(folder.file()).unwrap();
+    assert_eq!(begin(&store).unwrap_err().code(), "store");
+    assert!(folder.names().iter().any(|name| name.starts_with("store.db.corrupt-")), "{:?}", folder.names());
+}
+
+#[test]
+fn two_handles_see_the_same_rows() {
+    let folder = Folder::new();
+    let (one, other) = (Store::open(folder.file()).unwrap(), Store::open(folder.file()).unwrap());
+    begin(&one).unwrap();
+    let rows = list(&other.payments()).unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows, list(&one.payments()).unwrap());
+}
+
+#[test]
+fn a_file_that_another_holds_is_waited_for_and_then_named() {
+    let folder = Folder::new();
+    let store = Store::open(folder.file()).unwrap();
+    let other = Connection::open(folder.file()).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let error = begin(&store).unwrap_err();
+    assert_eq!(error.code(), "store");
+    assert!(error.to_string().contains("held by another process"), "{error}");
+    other.execute_batch("COMMIT").unwrap();
+    begin(&store).unwrap();
+}
+
+#[test]
+fn a_full_store_is_named_and_keeps_what_it_has() {
+    let folder = Folder::new();
+    let path = folder.file();
+    let in_file = open(&path).unwrap();
+    let pages: i64 =
+        in_file.connection.lock().unwrap().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    in_file.connection.lock().unwrap().pragma_update(None, "max_page_count", pages).unwrap();
+    let store = Store::at(in_file);
+    let mut kept = 0;
+    let error = loop {
+        match begin(&store) {
+            Ok(()) => kept += 1,
+            Err(error) => break error,
+        }
+        assert!(kept < 10_000, "it never was full");
+        let ids: Vec<String> =
+            list(&store.payments()).unwrap().into_iter().map(|payment| payment.id).collect();
+        assert_eq!(ids.len(), kept);
+        // Each is for another wallet, so that the next may begin.
+        store
+            .transaction(|rows| {
+                let mut all = rows.select(Query::Open)?;
+                for payment in &mut all {
+                    payment.state = crate::payment::PaymentState::Rejected;
+                    rows.update(payment)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+    };
+    assert_eq!(error.code(), "store");
+    assert!(error.to_string().contains("no room is left"), "{error}");
+    assert_eq!(list(&Store::open(&path).unwrap().payments()).unwrap().len(), kept);
+}
