@@ -114,7 +114,7 @@ impl Client {
         let mut call = self.exchange.begin(request, &self.options);
         let Some(coordinator) = &self.coordinator else { return call.send().instrument(span).await };
         async {
-            let under_way = coordinator.call_under_way();
+            let under_way = coordinator.call_under_way().await;
             let answered = call.send().await;
             drop(under_way);
             match answered {

@@ -12,6 +12,7 @@ mod command;
 mod document;
 pub mod json;
 mod log;
+pub mod paying;
 mod proxy;
 pub mod readings;
 pub mod recording;

@@ -1,7 +1,9 @@
 //! What a call does with a 402: have it paid within the policy, and send the same request again, unpaid. Reads as the life
 //! of such a call; who pays and how is decided in `wallet`.
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::challenge::PaymentChallenge;
 use super::patience;
@@ -12,6 +14,9 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::Reply;
 use crate::wire::{Fields, text_of};
+
+/// What the books get to say what they know to a call whose time is up.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// The call that was answered 402.
 pub(crate) trait Ask: Send {
@@ -60,7 +65,7 @@ pub(crate) async fn pay_and_ask_again<A: Ask>(
                 return Err(match led {
                     // Whatever ended the waiting, this call's own payment was made.
                     Some(payment) => tell_not_applied(coordinator, challenge, payment),
-                    None => ended(ending, *challenge, coordinator.ledger().now_ms()),
+                    None => end_waiting(coordinator, challenge, ending).await,
                 });
             }
         };
@@ -79,10 +84,30 @@ pub(crate) async fn pay_and_ask_again<A: Ask>(
             call.paid(&paid.payment);
             led = Some(paid.payment.clone());
         }
-        challenge = match ask_until_shown(coordinator, &paid, call).await? {
+        challenge = match ask_until_shown(coordinator, paid, call).await? {
             Asked::Answered(reply) => return Ok(*reply),
             Asked::SpentByOthers(next) => next,
         };
+    }
+}
+
+/// The error of a call that waited for a payment in vain.
+async fn end_waiting(coordinator: &Coordinator, challenge: Box<PaymentChallenge>, ending: Ending) -> Error {
+    let (ledger, now_ms) = (coordinator.ledger(), coordinator.ledger().now_ms());
+    match ending {
+        // What is known of it by now. The call's time is up; the books have a moment.
+        Ending::Late(Some(id)) => match timeout(MOMENT, ledger.look(&id)).await {
+            Ok(Ok(payment)) => {
+                let payment = Box::new(payment);
+                match payment.state {
+                    PaymentState::Settled => not_applied(*challenge, payment),
+                    PaymentState::Rejected => ended(Ending::Failed(payment), *challenge, now_ms),
+                    _ => unknown(*challenge, payment, now_ms),
+                }
+            }
+            _ => ended(Ending::Late(Some(id)), *challenge, now_ms),
+        },
+        ending => ended(ending, *challenge, now_ms),
     }
 }
 
@@ -95,28 +120,42 @@ enum Asked {
 /// Asks until the credit shows. A 402 has no effect, so that it may be asked for again and again.
 async fn ask_until_shown<A: Ask>(
     coordinator: &Coordinator,
-    paid: &Paid,
+    paid: Paid,
     call: &mut A,
 ) -> Result<Asked, Error> {
+    let Paid { payment, led, turn } = paid;
+    let mut turn = Some(turn);
     let mut pauses = patience();
     loop {
-        let next = match call.ask().await {
+        let answered = call.ask().await;
+        drop(turn.take());
+        let next = match answered {
             Ok(reply) => {
-                note_served(coordinator, &paid.payment, call, &reply).await;
+                note_served(coordinator, &payment, call, &reply).await;
                 return Ok(Asked::Answered(Box::new(reply)));
             }
             Err(Error::PaymentRequired(next)) => next,
             Err(error) => return Err(error),
         };
-        if has_risen(&paid.payment, &next) {
-            // What cannot be written now is found out at the next look.
-            let _ = coordinator.ledger().seen(&paid.payment.id, next.balance_usd).await;
+        // The payer may have seen it, or another call, or this very 402.
+        let has_arrived = match has_risen(&payment, &next) {
+            true => {
+                // What cannot be written now is found out at the next look.
+                let _ = coordinator.ledger().seen(&payment.id, next.balance_usd).await;
+                true
+            }
+            false => {
+                let now = coordinator.ledger().look(&payment.id).await;
+                now.is_ok_and(|now| now.state == PaymentState::Settled)
+            }
+        };
+        if has_arrived {
             return Ok(Asked::SpentByOthers(next));
         }
         if !pause(&mut pauses, call.deadline()).await {
-            return Err(match paid.led {
-                true => tell_not_applied(coordinator, next, paid.payment.clone()),
-                false => unknown(*next, paid.payment.clone(), coordinator.ledger().now_ms()),
+            return Err(match led {
+                true => tell_not_applied(coordinator, next, payment.clone()),
+                false => unknown(*next, payment.clone(), coordinator.ledger().now_ms()),
             });
         }
     }
@@ -143,7 +182,7 @@ fn has_risen(payment: &Payment, challenge: &PaymentChallenge) -> bool {
 }
 
 /// Waits a little, unless the call's time would be over then.
-async fn pause(pauses: &mut impl Iterator<Item = std::time::Duration>, deadline: Instant) -> bool {
+async fn pause(pauses: &mut impl Iterator<Item = Duration>, deadline: Instant) -> bool {
     let until = pauses.next().and_then(|pause| Instant::now().checked_add(pause));
     match until.filter(|until| *until < deadline) {
         Some(until) => {

@@ -314,7 +314,7 @@ async fn call(world: Arc<World>, coordinator: Coordinator, key: String, within_m
     world.a_while(within_ms).await;
     let mut call =
         TheCall { deadline: Instant::now() + Duration::from_secs(60), world, key, led: Vec::new() };
-    let under_way = coordinator.call_under_way();
+    let under_way = coordinator.call_under_way().await;
     let first = call.ask().await;
     drop(under_way);
     let answered = match first {

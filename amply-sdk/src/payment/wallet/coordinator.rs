@@ -101,6 +101,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Paid {
     pub(crate) payment: Box<Payment>,
     pub(crate) led: bool,
+    /// New calls let those go first that were paid for: held until the first answer.
+    pub(crate) turn: Arc<Counted>,
 }
 
 /// Why a call is not paid for.
@@ -143,6 +145,8 @@ struct Shared {
     under_way: watch::Sender<usize>,
     /// Payers that are being asked.
     paying: watch::Sender<usize>,
+    /// Payments whose calls have not been answered yet.
+    turns: watch::Sender<usize>,
 }
 
 #[derive(Default)]
@@ -162,6 +166,7 @@ struct Waiter {
 }
 
 /// Counts itself for as long as it lives.
+#[derive(Debug)]
 pub(crate) struct Counted(watch::Sender<usize>);
 
 impl Counted {
@@ -179,8 +184,9 @@ impl Drop for Counted {
 
 impl Coordinator {
     pub(crate) fn new(setup: Setup) -> Self {
-        let (under_way, paying) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self(Arc::new(Shared { setup, queue: Mutex::default(), under_way, paying }))
+        let (under_way, paying, turns) =
+            (watch::Sender::new(0), watch::Sender::new(0), watch::Sender::new(0));
+        Self(Arc::new(Shared { setup, queue: Mutex::default(), under_way, paying, turns }))
     }
 
     /// Looks after a payment that an earlier process left open. In the background; it asks nobody where there is none.
@@ -205,9 +211,14 @@ impl Coordinator {
         &self.0.setup.observer
     }
 
-    /// A call is under way until this is dropped.
-    pub(crate) fn call_under_way(&self) -> Counted {
-        Counted::new(&self.0.under_way)
+    /// A call is under way until this is dropped. It first lets those go that a payment was made for: their credit is not
+    /// for whoever comes by.
+    pub(crate) async fn call_under_way(&self) -> Counted {
+        let counted = Counted::new(&self.0.under_way);
+        if *self.0.turns.borrow() > 0 {
+            let _ = timeout(GATHER, self.0.turns.subscribe().wait_for(|count| *count == 0)).await;
+        }
+        counted
     }
 
     /// Waits until no payer is being asked any more. Each has its own limit.
@@ -467,6 +478,7 @@ impl Shared {
     /// Asks the payer for a payment that is written down, and tells all that it was for.
     async fn lead(&self, payment: Payment, mut served: Vec<Waiter>) {
         let observer = &self.setup.observer;
+        let turn = Arc::new(Counted::new(&self.turns));
         for waiter in &served {
             *lock(&waiter.running) = Some(payment.id.clone());
         }
@@ -480,7 +492,8 @@ impl Shared {
         match payment.state {
             PaymentState::Settled | PaymentState::SettledNotApplied => {
                 for (number, waiter) in served.into_iter().enumerate() {
-                    let paid = Paid { payment: Box::new(payment.clone()), led: number == 0 };
+                    let (payment, turn) = (Box::new(payment.clone()), turn.clone());
+                    let paid = Paid { payment, led: number == 0, turn };
                     tell(waiter, Verdict::Again(Some(paid)));
                 }
             }
