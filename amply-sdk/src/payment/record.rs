@@ -215,6 +215,11 @@ impl Payment {
         self.verdict.is_none() && matches!(self.state, Intent | Sent | Unknown | SettledNotApplied)
     }
 
+    /// Whether the payer was asked again what had become of it, because the first answer was lost.
+    pub fn was_found_out(&self) -> bool {
+        self.tried_ms.is_some()
+    }
+
     /// Whether it is being made, by this process or another.
     pub(crate) fn is_running(&self) -> bool {
         self.verdict.is_none() && matches!(self.state, PaymentState::Intent | PaymentState::Sent)
