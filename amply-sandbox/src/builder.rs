@@ -19,6 +19,7 @@ use crate::{
     settings::{Secret, Settings},
     state::{Decisions, State},
     wire::{Peer, Wires},
+    x402::accept::OpenPayments,
 };
 
 /// Settings of a sandbox before it starts. From [`Sandbox::builder`].
@@ -179,6 +180,18 @@ impl SandboxBuilder {
         self
     }
 
+    /// Lets routes be paid by open x402 payments as well: a route that is refused with 402 has offers, and one that comes with a
+    /// payment for one of them is served and the payment settled, in the sandbox's own books. Each signature is checked as a
+    /// chain would. Default: none.
+    ///
+    /// A principal is refused only with [`strict_wallet`](SandboxBuilder::strict_wallet), and a caller without one only with
+    /// [`OpenPayments::also_without_principal`]. A payment goes before the wallet, which is then not debited. Since release
+    /// 3.1.13, whose documentation says only that there may be such offers.
+    pub fn open_payments(mut self, payments: OpenPayments) -> Self {
+        self.settings.open_payments = Some(payments);
+        self
+    }
+
     /// Makes the sandbox's clock stand at `time`, so that every time it says is known beforehand. [`Control::advance`] moves it.
     pub fn clock_standing_at(mut self, time: SystemTime) -> Self {
         self.stands_at = Some(Timestamp::of(time));
@@ -192,11 +205,15 @@ impl SandboxBuilder {
     /// # Errors
     /// [`StartError::PortTaken`] when something else listens on the port, [`StartError::Bind`] when the system refuses it
     /// for another reason, [`StartError::NoRuntime`] outside of a tokio runtime, [`StartError::Amount`] when an amount that
-    /// was given is none.
-    pub async fn start(self) -> Result<Sandbox, StartError> {
+    /// was given is none, [`StartError::PayTo`] when an address is.
+    pub async fn start(mut self) -> Result<Sandbox, StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         if let Some(error) = self.wrong_amount {
             return Err(StartError::Amount(error));
+        }
+        if let Some(open) = self.settings.open_payments.take() {
+            let open = open.paid_to_someone(self.seed);
+            self.settings.open_payments = Some(open.map_err(|address| StartError::PayTo { address })?);
         }
         let refused = |source| StartError::of(self.port, source);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.map_err(refused)?;

@@ -1,8 +1,9 @@
 //! What no client of the API can ask of a sandbox or do to it: see the calls, make some of them fail, move the clock, set
-//! what probes find. What there is to see and do of money is in `payments`.
+//! what probes find. What there is to see and do of money is in `payments` and, of that of others, in `x402`.
 
 pub(crate) mod log;
 pub(crate) mod payments;
+pub(crate) mod x402;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use crate::{
     keys::Keys,
     probe::{Probes, ProviderState},
     wallet::Wallets,
+    x402::Books,
 };
 
 /// A handle to a running sandbox. Cheap to clone; goes on working after the sandbox has stopped.
@@ -33,6 +35,7 @@ struct Shared {
     log: Log,
     probes: Probes,
     wallets: Wallets,
+    x402: Books,
 }
 
 impl Control {
@@ -46,6 +49,7 @@ impl Control {
             log: Log::default(),
             probes: Probes::default(),
             wallets: Wallets::default(),
+            x402: Books::default(),
         }))
     }
 
@@ -126,5 +130,9 @@ impl Control {
 
     pub(crate) fn wallets(&self) -> &Wallets {
         &self.0.wallets
+    }
+
+    pub(crate) fn x402(&self) -> &Books {
+        &self.0.x402
     }
 }

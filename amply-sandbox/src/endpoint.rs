@@ -10,6 +10,7 @@ mod gate;
 mod health;
 mod manifest;
 mod measured;
+mod open_payment;
 mod openapi;
 mod payment_required;
 mod platform_metrics;

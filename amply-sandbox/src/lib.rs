@@ -20,6 +20,10 @@
 //! | `GET /__sandbox/credits` | lists what was credited to whom |
 //! | `POST /__sandbox/challenges`, `DELETE` | changes the 402s to come, clears all: a [`Challenge`] |
 //! | `POST /__sandbox/creditings`, `DELETE` | makes top-ups go wrong, clears all: a [`Crediting`] |
+//! | `GET /__sandbox/settlements` | lists the open payments that were settled: [`Settlement`] |
+//! | `POST /__sandbox/offerings`, `DELETE` | changes the offers to come, clears all: an [`Offering`] |
+//! | `POST /__sandbox/settlings`, `DELETE` | makes open payments go wrong, clears all: a [`Settling`] |
+//! | `POST /__sandbox/payers` | `{"address": "0x…", "set_usd": "0.05"}`: tells what an address can pay, null for any amount, and limits it first with `set_usd` |
 //!
 //! A fault is `{"path": "/route", "calls": {"first": 2}, "effect": "after", "kind": …}`: without `path` it is for any, `calls`
 //! may be `"always"` (the default) or `{"nth": 3}`, `effect` `"before"` or `"after"`. Its `kind` is one of
@@ -29,7 +33,11 @@
 //!
 //! A challenge is `{"calls": …, "even_if_covered": true, "unbound": true, "expired": true, "set": {"/x402/currency": "EUR"},
 //! "without": ["/balance_usd"]}`, a crediting `{"calls": …, "credit_usd": "0.04", "says": 0.05, "late": 3}`; each part may be
-//! left out.
+//! left out. An offering is `{"calls": …, "changing_pay_to": true, "upfront": true, "amount": "1000999.9999999999",
+//! "set": {"/payTo": "0x…"}, "without": ["/extra"], "set_around": {"/x402Version": 3}}`. A settling is `{"calls": …,
+//! "money": "now", "says": …, "handler_fails": true}`; `money` may be `"never"` or `{"late": 2}`, and `says` is `"settled"`,
+//! `{"failed": "insufficient_funds"}`, `{"failed_with_transaction": "settlement_pending"}`, `{"refused": "…"}`,
+//! `{"status": 502}`, `"nothing"`, `"no_receipt"`, `"garbage_receipt"` or `{"receipt": …}`.
 //!
 //! # Wallets
 //!
@@ -39,6 +47,13 @@
 //! route that the wallet cannot pay is refused with 402, in the form of `amply.x402/1` with [`x402`](SandboxBuilder::x402).
 //! `GET /billing/status` shows a wallet; `POST /billing/topup`, with the admin secret, and the guarded service at
 //! [`Sandbox::topup_url`] credit it, once for an idempotency key. All amounts are exact: [`NanoUsd`].
+//!
+//! # Open payments
+//!
+//! With [`open_payments`](SandboxBuilder::open_payments) a 402 has offers of x402, scheme `exact`, in USDC: of version 1, of
+//! version 2, or of both. A request that comes with `X-PAYMENT` or `PAYMENT-SIGNATURE` is answered as the reference servers
+//! were seen to answer, reason codes included. The signature is checked for real, and what it authorizes is settled once for
+//! its nonce, in the sandbox's books: no chain is asked and no money moves. [`Control::settlements`] lists it.
 //!
 //! ```
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -88,11 +103,12 @@ mod state;
 mod validate;
 mod wallet;
 mod wire;
+mod x402;
 
 pub use builder::SandboxBuilder;
 pub use catalog::{Catalog, CatalogError};
 pub use challenge::Challenge;
-pub use control::{Control, log::Call, payments::SetBalanceError};
+pub use control::{Control, log::Call, payments::SetBalanceError, x402::SetPayerError};
 pub use crediting::Crediting;
 pub use fault::Fault;
 pub use money::{AmountError, NanoUsd};
@@ -100,3 +116,8 @@ pub use probe::ProviderState;
 pub use release::Release;
 pub use sandbox::{Sandbox, StartError};
 pub use wallet::{Credit, Via};
+pub use x402::{
+    accept::{Network, OpenPayments},
+    misbehaviour::{Offering, Settling},
+    settle::Settlement,
+};

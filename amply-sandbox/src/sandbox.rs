@@ -131,6 +131,13 @@ pub enum StartError {
     #[error(transparent)]
     Amount(#[from] AmountError),
 
+    /// The address that open payments are to go to is none.
+    #[error("`{address}` is no address to pay to; write 0x and 40 hexadecimal digits")]
+    PayTo {
+        /// What was given.
+        address: String,
+    },
+
     /// There is no tokio runtime to run on.
     #[error("a sandbox runs on a tokio runtime and there is none here; call `start` from inside one")]
     NoRuntime,

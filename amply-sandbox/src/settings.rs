@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{money::NanoUsd, release::Release};
+use crate::{money::NanoUsd, release::Release, x402::accept::OpenPayments};
 
 /// How a server behaves; which catalog and which keys it has is elsewhere.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     /// Not negative.
     pub(crate) charge_per_route: NanoUsd,
     pub(crate) strict_wallet: bool,
+    /// With an address to pay to once the sandbox runs.
+    pub(crate) open_payments: Option<OpenPayments>,
 }
 
 impl Settings {
@@ -48,6 +50,7 @@ impl Default for Settings {
             // [our] one cent: the documentation names no price.
             charge_per_route: NanoUsd::from_nanos(10_000_000),
             strict_wallet: false,
+            open_payments: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use amply_sandbox::{Catalog, NanoUsd, Release, Sandbox, SandboxBuilder};
+use amply_sandbox::{Catalog, NanoUsd, Network, OpenPayments, Release, Sandbox, SandboxBuilder};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indexmap::IndexMap;
 
@@ -59,6 +59,18 @@ pub(crate) struct SandboxArgs {
     /// Announce x402, and add its object to a 402
     #[arg(long)]
     x402: bool,
+    /// Take open x402 payments too: of version 1, of version 2, of both, or with the offers in Amply's own object
+    #[arg(long, value_name = "WHICH", value_parser = ["v1", "v2", "both", "amply"])]
+    open_payments: Option<String>,
+    /// A network to pay on, in USDC; may be given more than once
+    #[arg(long, value_name = "NETWORK", requires = "open_payments", value_parser = network())]
+    open_network: Vec<Network>,
+    /// The address that open payments go to
+    #[arg(long, value_name = "ADDRESS", requires = "open_payments")]
+    open_pay_to: Option<String>,
+    /// Let callers pay who have no wallet: those with an operator's key, and those without a key
+    #[arg(long, requires = "open_payments")]
+    open_without_principal: bool,
 }
 
 fn release() -> impl TypedValueParser<Value = Release> {
@@ -67,6 +79,32 @@ fn release() -> impl TypedValueParser<Value = Release> {
         let named = ALL.into_iter().find(|release| release.version() == version);
         named.ok_or("no such release")
     })
+}
+
+fn network() -> impl TypedValueParser<Value = Network> {
+    PossibleValuesParser::new(Network::ALL.map(Network::name)).try_map(|name| {
+        let named = Network::ALL.into_iter().find(|network| network.name() == name);
+        named.ok_or("no such network")
+    })
+}
+
+fn open_payments(args: &SandboxArgs) -> Option<OpenPayments> {
+    let mut open = match args.open_payments.as_deref()? {
+        "v1" => OpenPayments::v1(),
+        "v2" => OpenPayments::v2(),
+        "amply" => OpenPayments::in_amply_object(),
+        _ => OpenPayments::both(),
+    };
+    if !args.open_network.is_empty() {
+        open = open.networks(args.open_network.iter().copied());
+    }
+    if let Some(address) = &args.open_pay_to {
+        open = open.pay_to(address);
+    }
+    if args.open_without_principal {
+        open = open.also_without_principal();
+    }
+    Some(open)
 }
 
 /// The switches that were typed.
@@ -96,6 +134,9 @@ fn builder(args: &SandboxArgs) -> SandboxBuilder {
     }
     if let Some(secret) = &args.agent_signup_secret {
         builder = builder.agent_signup_secret(secret);
+    }
+    if let Some(open) = open_payments(args) {
+        builder = builder.open_payments(open);
     }
     builder
 }

@@ -14,6 +14,13 @@ impl Document {
         self.0.insert(path.to_owned(), json);
     }
 
+    /// Adds the fields of `other` that are not there yet.
+    pub(crate) fn add(&mut self, other: Document) {
+        for (path, json) in other.0 {
+            self.0.entry(path).or_insert(json);
+        }
+    }
+
     /// Takes away the field and all that is within it.
     pub(crate) fn remove(&mut self, path: &str) {
         self.0.retain(|field, _| !is_within(field, path));

@@ -3,6 +3,7 @@
 //! Not part of the API of Amply, so it lies outside of its path, is seen in no list of calls and has no faults.
 
 mod payments;
+mod x402;
 
 use std::time::Duration;
 
@@ -32,7 +33,11 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/credits", get(payments::credits))
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/clock", post(advance))
+        .route("/offerings", post(x402::add_offering).delete(x402::clear_offerings))
+        .route("/payers", post(x402::payer))
         .route("/probes", post(set_probe))
+        .route("/settlements", get(x402::settlements))
+        .route("/settlings", post(x402::add_settling).delete(x402::clear_settlings))
         .layer(middleware::from_fn_with_state(Shared::clone(&state), admins_only))
         .with_state(state)
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::BASE;
-use crate::settings::Settings;
+use crate::{settings::Settings, x402::Version};
 
 #[derive(Serialize)]
 pub(super) struct RateLimit {
@@ -54,11 +54,24 @@ pub(super) const TOP_UP_PAGE: &str = "/dashboard/billing";
 pub(super) struct X402 {
     enabled: bool,
     spec: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open: Option<OpenX402>,
+}
+
+/// [our] all of it: the documentation does not say how open payments are announced.
+#[derive(Serialize)]
+struct OpenX402 {
+    versions: Vec<u8>,
+    networks: Vec<&'static str>,
 }
 
 impl X402 {
     pub(super) fn of(settings: &Settings) -> Self {
-        X402 { enabled: settings.x402, spec: X402_SPEC }
+        let open = settings.open_payments.as_ref().map(|open| OpenX402 {
+            versions: open.versions().map(Version::number).collect(),
+            networks: open.networks.iter().map(|network| network.name()).collect(),
+        });
+        X402 { enabled: settings.x402 || open.is_some(), spec: X402_SPEC, open }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The 402 of a route whose wallet is too low, in the form of `amply.x402/1` where the server announces payments by x402.
+//! The 402 of a route that is not paid: in the form of `amply.x402/1` where the server announces payments by x402, and with
+//! open x402 offers where it takes them.
 
 use axum::{
     body::Body,
@@ -9,6 +10,7 @@ use serde::Serialize;
 use super::{
     BASE, gate,
     manifest::{TOP_UP_PAGE, X402_SPEC},
+    open_payment::Demands,
     reply::{self, KEYED, Stamp},
 };
 use crate::{
@@ -25,12 +27,13 @@ const SPEC: HeaderName = HeaderName::from_static("x-amply-x402-spec");
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shortfall {
     pub(super) price: NanoUsd,
-    pub(super) balance: NanoUsd,
+    /// `None` of a caller who has no wallet.
+    pub(super) balance: Option<NanoUsd>,
 }
 
 impl Shortfall {
     fn amount(self) -> NanoUsd {
-        let short = NanoUsd(self.price.0.saturating_sub(self.balance.0));
+        let short = NanoUsd(self.price.0.saturating_sub(self.balance.unwrap_or_default().0));
         // A challenge may ask for money that is there: then for the price of one route.
         if short > NanoUsd::default() { short } else { self.price }
     }
@@ -41,8 +44,15 @@ pub(super) fn reply(
     stamp: &Stamp,
     shortfall: Shortfall,
     challenge: &Challenge,
+    demands: Option<&Demands>,
 ) -> Response<Body> {
-    let mut body = document(state, stamp, shortfall, challenge);
+    let mut body = match demands {
+        Some(demands) if !demands.are_beside_wallet() => Document::default(),
+        _ => document(state, stamp, shortfall, challenge, demands),
+    };
+    if let Some(demands) = demands {
+        demands.put_into(&mut body);
+    }
     challenge.edit(&mut body);
     let mut response = reply::json_text(StatusCode::PAYMENT_REQUIRED, KEYED, body.text());
     if body.has("/x402") {
@@ -51,25 +61,41 @@ pub(super) fn reply(
         response.headers_mut().insert(SPEC, HeaderValue::from_static(X402_SPEC));
     }
     let response = stamp.on(stamp.compute_ms(), response);
+    let response = match demands {
+        Some(demands) => demands.put_onto(response),
+        None => response,
+    };
     if challenge.says_unbound() { gate::tell_unbound(response) } else { response }
 }
 
 /// As it should be. The names of the first part are [doc]; in `x402` all but `spec` is [our].
-fn document(state: &State, stamp: &Stamp, shortfall: Shortfall, challenge: &Challenge) -> Document {
+fn document(
+    state: &State,
+    stamp: &Stamp,
+    shortfall: Shortfall,
+    challenge: &Challenge,
+    demands: Option<&Demands>,
+) -> Document {
     let Shortfall { price, balance } = shortfall;
     let amount = shortfall.amount();
     let mut body = Document::default();
     let mut set = |path: &str, value: &dyn Json| body.set(path, value.text());
-    set(
-        "/detail",
-        &format!("The wallet holds {balance} USD and a route costs {price} USD: {amount} USD are missing"),
-    );
+    // [our] without a wallet: the documentation knows no such 402.
+    let detail = match balance {
+        Some(balance) => {
+            format!("The wallet holds {balance} USD and a route costs {price} USD: {amount} USD are missing")
+        }
+        None => format!("A route costs {price} USD, and there is no wallet to take it from"),
+    };
+    set("/detail", &detail);
     set("/request_id", &stamp.request_id);
     set("/error", &"insufficient_balance");
     set("/shortfall_usd", &amount);
-    set("/balance_usd", &balance);
+    if let Some(balance) = balance {
+        set("/balance_usd", &balance);
+    }
     set("/top_up_url", &format!("{}{TOP_UP_PAGE}", state.origin));
-    if state.settings.x402 {
+    if state.settings.x402 || demands.is_some_and(Demands::are_in_amply_object) {
         let now = state.control.clock().now();
         let expires_at = Timestamp(now.0.saturating_add(challenge.expires_in_ms()));
         set("/x402/spec", &X402_SPEC);
@@ -77,11 +103,16 @@ fn document(state: &State, stamp: &Stamp, shortfall: Shortfall, challenge: &Chal
         set("/x402/amount_usd", &amount);
         set("/x402/currency", &"USD");
         set("/x402/expires_at", &expires_at.to_millis_text());
-        set("/x402/top_up/method", &"POST");
-        set("/x402/top_up/path", &format!("{BASE}/billing/topup"));
+        if balance.is_some() {
+            set("/x402/top_up/method", &"POST");
+            set("/x402/top_up/path", &format!("{BASE}/billing/topup"));
+        }
         set("/x402/retry/method", &"POST");
         set("/x402/retry/path", &format!("{BASE}/route"));
         set("/x402/accepts", &[(); 0]);
+        if let Some(demands) = demands.filter(|demands| demands.are_in_amply_object()) {
+            body.set("/x402/accepts", demands.accepts());
+        }
     }
     body
 }

@@ -17,6 +17,7 @@ use self::{additions::Additions, body::RouteBody, charge::Charge};
 use super::{
     exchange::ReceivedBody,
     gate,
+    open_payment::Stopped,
     reply::{self, KEYED, Problem, Stamp},
 };
 use crate::{
@@ -40,24 +41,28 @@ pub(super) async fn post(
         Err(problem) => return problem.reply(&stamp, KEYED),
     };
     let response = match body {
-        ReceivedBody::Whole(body) => answer(&state, &caller, &stamp, &body),
+        ReceivedBody::Whole(body) => answer(&state, &caller, &stamp, &headers, &body),
         ReceivedBody::TooLarge => {
             Err(Failure::Problem(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large")))
         }
     };
-    let response = response.unwrap_or_else(|failure| match failure {
-        Failure::Problem(problem) => problem.reply(&stamp, KEYED),
-        Failure::Unpaid(response) => *response,
-        Failure::Empty => reply::empty(StatusCode::INTERNAL_SERVER_ERROR),
-    });
+    let response = match response {
+        Ok(response) => response,
+        Err(Failure::Problem(problem)) => problem.reply(&stamp, KEYED),
+        Err(Failure::Unpaid(response)) => *response,
+        Err(Failure::Empty) => reply::empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Err(Failure::Held) => std::future::pending().await,
+    };
     gate::tell(&state, &caller, response)
 }
 
 /// Why there is no route.
 enum Failure {
     Problem(Problem),
-    /// 402.
+    /// 402, or what else is said of a payment.
     Unpaid(Box<Response<Body>>),
+    /// Never an answer.
+    Held,
     /// 500, nothing in it.
     Empty,
 }
@@ -72,6 +77,7 @@ fn answer(
     state: &state::State,
     caller: &Caller,
     stamp: &Stamp,
+    headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response<Body>, Failure> {
     let settings = &state.settings;
@@ -84,22 +90,32 @@ fn answer(
     // paying for what a quota forbids.
     gate::spend(state, caller, input.sandbox_mode)?;
     let charge = Charge::of(state, caller, &input);
-    charge.debit(state, stamp).map_err(|response| {
+    let payment = charge.collect(state, stamp, headers).map_err(|response| {
         gate::give_back(state, caller);
         Failure::Unpaid(response)
     })?;
 
-    state.decisions.count(answer.best.provider.is_listed());
-    if settings.release.is_documented() && settings.metering {
-        state.metering.count(caller.is_bound(), state.control.clock().now());
-    }
-    let compute_ms = stamp.compute_ms();
-    let additions = settings
-        .release
-        .is_documented()
-        .then(|| Additions::of(state, caller, &input, &charge, &answer, &stamp.request_id));
-    let body = RouteBody::of(&state.catalog, &input, &answer, &stamp.request_id, compute_ms, additions);
-    Ok(stamp.on(compute_ms, reply::json(StatusCode::OK, KEYED, &body)))
+    let route = || {
+        state.decisions.count(answer.best.provider.is_listed());
+        if settings.release.is_documented() && settings.metering {
+            state.metering.count(caller.is_bound(), state.control.clock().now());
+        }
+        let compute_ms = stamp.compute_ms();
+        let additions = settings
+            .release
+            .is_documented()
+            .then(|| Additions::of(state, caller, &input, &charge, &answer, &stamp.request_id));
+        let body = RouteBody::of(&state.catalog, &input, &answer, &stamp.request_id, compute_ms, additions);
+        stamp.on(compute_ms, reply::json(StatusCode::OK, KEYED, &body))
+    };
+    let Some(payment) = payment else { return Ok(route()) };
+    payment.run(state, stamp, route).map_err(|stopped| {
+        gate::give_back(state, caller);
+        match stopped {
+            Stopped::Answered(response) => Failure::Unpaid(response),
+            Stopped::Held => Failure::Held,
+        }
+    })
 }
 
 /// [our] the documentation does not say what becomes of a request that no provider can meet. A 422: the request is well

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use amply_sandbox::{Catalog, Release, Sandbox, SandboxBuilder};
+use amply_sandbox::{Catalog, OpenPayments, Release, Sandbox, SandboxBuilder};
 use serde_json::{Value, json};
 
 use crate::call::{get, request};
@@ -28,6 +28,13 @@ fn sandboxes(release: Release) -> Result<Vec<SandboxBuilder>, Failure> {
         builder().rate_limit(1).agent_signup(true).agent_signup_secret("hush"),
         builder().balance("0.005").strict_wallet(true),
         builder().balance("-1").strict_wallet(true).x402(true),
+        builder().balance("0").strict_wallet(true).open_payments(OpenPayments::both()),
+        builder().balance("0").strict_wallet(true).open_payments(OpenPayments::v2()),
+        builder().balance("0").strict_wallet(true).open_payments(OpenPayments::v1().beside_wallet()),
+        builder()
+            .balance("0")
+            .strict_wallet(true)
+            .open_payments(OpenPayments::in_amply_object().also_without_principal()),
     ])
 }
 

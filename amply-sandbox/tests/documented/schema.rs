@@ -21,6 +21,16 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut 
         wrong.push(format!("{at}: no schema"));
         return;
     };
+    if let Some(alternatives) = schema.get("anyOf").and_then(Value::as_array) {
+        let all = alternatives.iter().map(|one| {
+            let mut wrong = Vec::new();
+            check(document, one, value, at, &mut wrong);
+            wrong
+        });
+        // Of those that do not fit the closest, which says best what is wrong.
+        wrong.extend(all.min_by_key(Vec::len).unwrap_or_default());
+        return;
+    }
     if value.is_null() {
         if schema.get("nullable") != Some(&Value::Bool(true)) {
             wrong.push(format!("{at}: null"));
