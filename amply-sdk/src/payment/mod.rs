@@ -8,6 +8,8 @@ mod policy;
 mod problem;
 mod record;
 pub(crate) mod wallet;
+#[cfg(feature = "x402-evm")]
+pub(crate) mod x402;
 
 #[cfg(test)]
 mod histories;

@@ -1,0 +1,23 @@
+//! The open x402 protocol, scheme `exact` on EVM networks: what is offered, what is taken, what is signed, and what
+//! an answer to it proves.
+//!
+//! These files decide and never do I/O: clock, random bytes, headers and bodies are handed in. Whether a call may
+//! pay at all, and the ledger that has to know before anything is signed, are elsewhere.
+
+pub(crate) mod answer;
+pub(crate) mod eip712;
+pub(crate) mod header;
+pub(crate) mod network;
+pub(crate) mod offer;
+pub(crate) mod payment;
+pub(crate) mod signer;
+
+#[cfg(test)]
+mod tests;
+
+/// The generation of the protocol: each has its own headers, field names and names of networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Version {
+    One,
+    Two,
+}
