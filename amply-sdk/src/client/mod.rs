@@ -170,7 +170,8 @@ impl Client {
         Payments::new(ledger.unwrap_or_else(|| Ledger::new(self.store.clone(), Clock::System)))
     }
 
-    /// Whether a payer is being asked right now, by any call of this client or its copies.
+    /// Whether a payment is being made right now, for any call of this client or its copies: from when it is in the ledger
+    /// until what came of it is.
     pub fn is_paying(&self) -> bool {
         self.coordinator.as_ref().is_some_and(Coordinator::is_paying)
     }

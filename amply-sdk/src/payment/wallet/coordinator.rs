@@ -143,7 +143,7 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Calls whose first answer is awaited.
     under_way: watch::Sender<usize>,
-    /// Payers that are being asked.
+    /// Payments that are being made, until what came of them is written down.
     paying: watch::Sender<usize>,
     /// Payments whose calls have not been answered yet.
     turns: watch::Sender<usize>,
@@ -221,7 +221,7 @@ impl Coordinator {
         counted
     }
 
-    /// Waits until no payer is being asked any more. Each has its own limit.
+    /// Waits until no payment is being made any more. Each payer has its own limit.
     pub(crate) async fn until_paid(&self) {
         // The sender lives as long as this.
         let _ = self.0.paying.subscribe().wait_for(|count| *count == 0).await;
@@ -479,6 +479,8 @@ impl Shared {
     async fn lead(&self, payment: Payment, mut served: Vec<Waiter>) {
         let observer = &self.setup.observer;
         let turn = Arc::new(Counted::new(&self.turns));
+        // From here on the process must not end before the payer's answer is in the ledger.
+        let counted = Counted::new(&self.paying);
         for waiter in &served {
             *lock(&waiter.running) = Some(payment.id.clone());
         }
@@ -489,6 +491,7 @@ impl Shared {
             Err(error) => return tell_all(served, &Verdict::End(error.into())),
         };
         let payment = self.ask_and_note(payment, true).await;
+        drop(counted);
         match payment.state {
             PaymentState::Settled | PaymentState::SettledNotApplied => {
                 for (number, waiter) in served.into_iter().enumerate() {
@@ -558,6 +561,7 @@ impl Shared {
     /// Asks the payer and writes down what came of it. A store that fails now changes nothing about the money: the row stays
     /// `sent`, and becomes unknown when its lease ends.
     async fn ask_and_note(&self, payment: Payment, first: bool) -> Payment {
+        let _counted = Counted::new(&self.paying);
         let ended = self.ask(&payment).await;
         let noted = match self.setup.ledger.end(&payment.id, ended.clone(), first).await {
             Ok(noted) => noted,
@@ -614,7 +618,6 @@ impl Shared {
 
     /// Asks the payer once, within its limit, and holds the payment meanwhile.
     async fn ask(&self, payment: &Payment) -> Ended {
-        let _counted = Counted::new(&self.paying);
         let request: TopUpRequest = match serde_json::from_str(&payment.request) {
             Ok(request) => request,
             Err(error) => {
