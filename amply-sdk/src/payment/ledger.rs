@@ -325,6 +325,11 @@ impl Ledger {
         .await
     }
 
+    /// Why nothing is paid until a person has looked; `None` where payments may be made.
+    pub(crate) async fn blocked(&self) -> Result<Option<String>, Error> {
+        self.transaction(|rows| Ok(rows.block()?.map(|block| block.reason))).await
+    }
+
     /// Lets payments go on after a store that could not be read was set aside; whether there was such a block.
     pub(crate) async fn unblock(&self) -> Result<bool, Error> {
         self.transaction(|rows| {

@@ -50,6 +50,15 @@ impl Payments {
         self.0.resolve(id, verdict).await
     }
 
+    /// Why nothing is paid from this store until [`unblock`](Self::unblock): an earlier file could not be read and was set
+    /// aside. `None` where nothing keeps payments from being made.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it cannot be read.
+    pub async fn blocked(&self) -> Result<Option<String>, Error> {
+        self.0.blocked().await
+    }
+
     /// Lets payments go on after a store that could not be read was set aside; whether there was such a block.
     ///
     /// # Errors
