@@ -1,10 +1,11 @@
 //! What was typed. What will happen is decided in `session.rs` and the commands.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{RouteArgs, SandboxArgs, WalletCommand};
+use crate::cmd::{PaymentsCommand, RouteArgs, SandboxArgs, WalletCommand};
 use crate::exit::Failed;
 
 /// Which provider should run this task?
@@ -18,7 +19,9 @@ pub(crate) struct Args {
 }
 
 const AFTER_HELP: &str = "\
-Environment: AMPLY_API_KEY, AMPLY_BASE_URL, AMPLY_TIMEOUT, AMPLY_CA_BUNDLE. A flag goes before its variable.
+Environment: AMPLY_API_KEY, AMPLY_BASE_URL, AMPLY_TIMEOUT, AMPLY_CA_BUNDLE, AMPLY_STORE; with `--pay` \
+AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD. A flag goes before \
+its variable; of the amounts the smaller one holds.
 
 Exit codes: 0 ok, 1 not there or a local problem, 2 bad usage or a refused request, 3 key not accepted, 4 payment \
 needed, 5 not allowed, 6 rate limit or quota, 7 no answer, 8 the server failed, 9 not an Amply answer, 130 Ctrl-C";
@@ -39,6 +42,9 @@ pub(crate) struct Global {
     /// Print the server's JSON (also when the output is no terminal)
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// The file that keeps what was paid, else one in your folder for state
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
     /// Limit for one call, such as 30s or 500ms
     #[arg(long, global = true, value_name = "TIME", value_parser = amply_sdk::env::parse_timeout)]
     pub(crate) timeout: Option<Duration>,
@@ -105,15 +111,11 @@ pub(crate) enum Command {
     /// Show what the wallet holds
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// Show what was paid from this machine, and clear up what is not known
+    #[command(subcommand)]
+    Payments(PaymentsCommand),
     /// Serve a local Amply until Ctrl-C
     Sandbox(SandboxArgs),
-}
-
-impl Command {
-    /// Whether Ctrl-C is the usual end of the command.
-    pub(crate) fn handles_ctrl_c(&self) -> bool {
-        matches!(self, Self::Sandbox(_))
-    }
 }
 
 impl Args {
@@ -133,14 +135,23 @@ impl Args {
         if global.sandbox && matches!(self.command, Command::Sandbox(_)) {
             return refuse("`amply sandbox` cannot be used with `--sandbox`: it serves one itself");
         }
+        if global.sandbox && matches!(self.command, Command::Payments(_)) {
+            return refuse(
+                "`amply payments` cannot be used with `--sandbox`: its ledger ends with the process",
+            );
+        }
+        if global.sandbox && global.store.is_some() {
+            return refuse("`--sandbox` cannot be used with `--store`: its ledger ends with the process");
+        }
         if global.quiet && global.verbose > 0 {
             return refuse("`--quiet` cannot be used with `--verbose`");
         }
-        match &self.command {
-            Command::Route(route) if global.api_key_stdin && route.reads_stdin() => {
-                refuse("`--api-key-stdin` cannot be used with the task `-`: both would read standard input")
-            }
-            _ => Ok(()),
+        let Command::Route(route) = &self.command else { return Ok(()) };
+        if global.api_key_stdin && route.reads_stdin() {
+            return refuse(
+                "`--api-key-stdin` cannot be used with the task `-`: both would read standard input",
+            );
         }
+        route.check(global.sandbox)
     }
 }

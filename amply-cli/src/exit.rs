@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
-use amply_sdk::{Error, Failure};
+use amply_sdk::{Error, Failure, PaymentChallenge, PaymentProblem, Refusal, Usd};
 use serde::Serialize;
 
 use crate::cmd::page;
@@ -14,21 +14,21 @@ use crate::term::{Term, write_stderr};
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// A call failed.
-    Call(Error),
+    /// A call failed. With what to do about it, where the command knows better than the SDK.
+    Call { error: Box<Error>, hint: Option<String> },
     /// What was typed cannot be meant.
     Usage(String),
     /// Something on this machine.
     Local(String),
     /// Standard output could not be written.
     Output(io::Error),
-    /// Ctrl-C.
-    Interrupted,
+    /// Ctrl-C; and what was waited for, where that is worth to be said.
+    Interrupted(Option<Box<Failed>>),
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self::Call(error)
+        Self::Call { error: Box::new(error), hint: None }
     }
 }
 
@@ -39,20 +39,38 @@ impl From<io::Error> for Failed {
 }
 
 impl Failed {
+    /// Adds where the key came from, where the failure concerns the key.
+    pub(crate) fn naming_key(self, key_from: Option<&str>) -> Self {
+        match (&self, key_from) {
+            (Self::Call { error, .. }, Some(origin)) if concerns_key(error) => {
+                let came = format!("the key came from {origin}");
+                let hint = Some(self.hint().map_or_else(|| came.clone(), |hint| format!("{hint}; {came}")));
+                match self {
+                    Self::Call { error, .. } => Self::Call { error, hint },
+                    other => other,
+                }
+            }
+            _ => self,
+        }
+    }
+
     /// Says what happened, on standard error, and gives the exit code.
     pub(crate) fn report(&self, term: &Term) -> ExitCode {
         let code = self.exit_code();
         match self {
-            Self::Interrupted => {}
+            Self::Interrupted(None) => {}
+            Self::Interrupted(Some(failed)) => {
+                failed.report(term);
+            }
             // The reader has seen enough.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-            _ if term.is_error_json() => write_stderr(&format!("{}\n", self.to_json())),
-            Self::Call(error) => {
+            _ if term.is_error_json() => term.error_json(&self.to_json()),
+            Self::Call { error, .. } => {
                 let id = error.request_id().map(|id| format!(" (request {})", table::one_line(id)));
                 let message = format!("{}{}", error.message(), id.unwrap_or_default());
                 term.error(&message, self.hint().as_deref());
                 // It was asked for, and may have been paid for; standard output is for what was accepted.
-                if let Error::PrincipalNotBound { answer: Some(route), .. } = error {
+                if let Error::PrincipalNotBound { answer: Some(route), .. } = &**error {
                     write_stderr(&format!("\nThe answer was:\n\n{}\n", page(route, term)));
                 }
             }
@@ -63,10 +81,10 @@ impl Failed {
 
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Interrupted => 130,
+            Self::Interrupted(_) => 130,
             Self::Usage(_) => 2,
             Self::Local(_) | Self::Output(_) => 1,
-            Self::Call(error) => match error.code() {
+            Self::Call { error, .. } => match error.code() {
                 "config" | "invalid_request" | "rejected" => 2,
                 "unauthorized" => 3,
                 "payment_required"
@@ -87,33 +105,36 @@ impl Failed {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Call(error) => error.code(),
+            Self::Call { error, .. } => error.code(),
             Self::Usage(_) => "usage",
             Self::Local(_) => "local",
             Self::Output(_) => "output",
-            Self::Interrupted => "interrupted",
+            Self::Interrupted(_) => "interrupted",
         }
     }
 
     fn message(&self) -> String {
         match self {
-            Self::Call(error) => error.message(),
+            Self::Call { error, .. } => error.message(),
             Self::Usage(message) | Self::Local(message) => message.clone(),
             Self::Output(error) => format!("cannot write to standard output: {error}"),
-            Self::Interrupted => "interrupted".to_owned(),
+            Self::Interrupted(_) => "interrupted".to_owned(),
         }
     }
 
     /// The SDK's advice, in the words of this command where it has its own.
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Call(error) if error.is_timeout() && !error.may_have_been_charged() => {
+            Self::Call { hint: Some(hint), .. } => Some(hint.clone()),
+            Self::Call { error, .. } if error.is_timeout() && !error.may_have_been_charged() => {
                 Some("try again, or allow more time with `--timeout 60s`".to_owned())
             }
-            Self::Call(Error::PrincipalNotBound { answer: Some(_), .. }) => {
+            Self::Call { error, .. }
+                if matches!(**error, Error::PrincipalNotBound { answer: Some(_), .. }) =>
+            {
                 Some("use a key of an account (amply_sk_…), or `--principal warn`".to_owned())
             }
-            Self::Call(error) => error.hint().map(str::to_owned),
+            Self::Call { error, .. } => error.hint().map(str::to_owned),
             Self::Usage(_) => Some("`amply --help` shows what can be typed".to_owned()),
             _ => None,
         }
@@ -121,9 +142,10 @@ impl Failed {
 
     fn to_json(&self) -> String {
         let call = match self {
-            Self::Call(error) => Some(error),
+            Self::Call { error, .. } => Some(&**error),
             _ => None,
         };
+        let problem = call.and_then(Error::payment_problem);
         let error = ErrorJson {
             code: self.code(),
             message: self.message(),
@@ -138,6 +160,12 @@ impl Failed {
                 Some(Error::RateLimited { retry_after: Some(wait), .. }) => Some(wait.as_secs_f64()),
                 _ => None,
             },
+            payment_id: problem.and_then(PaymentProblem::payment_id),
+            cap: match call {
+                Some(Error::SpendLimit { cap, .. }) => Some(cap.as_str()),
+                _ => None,
+            },
+            challenge: call.and_then(Error::challenge).map(ChallengeJson::of),
             // It may hold an answer that was paid for, or what is to be paid.
             body: call.and_then(|error| error.body()).map(String::from_utf8_lossy),
         };
@@ -172,7 +200,61 @@ struct ErrorJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    payment_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cap: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<ChallengeJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Cow<'a, str>>,
+}
+
+/// What a 402 asked for, as far as it could be read; amounts are texts. `refusals` says why it would not be paid.
+#[derive(Serialize)]
+struct ChallengeJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shortfall_usd: Option<Usd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance_usd: Option<Usd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_usd: Option<Usd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_up_url: Option<&'a str>,
+    refusals: Vec<&'static str>,
+}
+
+impl<'a> ChallengeJson<'a> {
+    fn of(challenge: &'a PaymentChallenge) -> Self {
+        Self {
+            shortfall_usd: challenge.shortfall_usd,
+            balance_usd: challenge.balance_usd,
+            amount_usd: challenge.amount_usd,
+            currency: challenge.currency.as_deref(),
+            expires_at: challenge.expires_at.as_deref(),
+            challenge_id: challenge.challenge_id.as_deref(),
+            spec: challenge.spec.as_deref(),
+            top_up_url: challenge.top_up_url.as_deref(),
+            refusals: challenge.refusals().iter().map(Refusal::code).collect(),
+        }
+    }
+}
+
+/// Whether another key would help, or the same one mended.
+fn concerns_key(error: &Error) -> bool {
+    match error {
+        Error::Unauthorized(_) | Error::Forbidden(_) | Error::PrincipalNotBound { .. } => true,
+        // The builder's sentences about the key begin with it.
+        Error::Config(message) => message.starts_with("the API key "),
+        _ => false,
+    }
 }
 
 /// Help, version, or an argument that cannot be read.

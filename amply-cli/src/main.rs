@@ -5,6 +5,9 @@
 mod args;
 mod cmd;
 mod exit;
+mod interrupt;
+mod pay;
+mod place;
 mod session;
 mod table;
 mod term;
@@ -34,18 +37,12 @@ fn run(args: &Args, term: &Term) -> Result<(), Failed> {
         verbose::show_attempts();
     }
     // Standard input is read before anything catches Ctrl-C: a blocked read cannot be told of it.
-    let job = cmd::prepare(&args.command)?;
+    let job = cmd::prepare(args, term)?;
     let key = session::key_from_stdin(&args.global)?;
     // One thread is enough for a command, and starts in a fraction of the time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::Local(format!("cannot start: {error}")))?;
-    let handles_ctrl_c = args.command.handles_ctrl_c();
-    let done = runtime.block_on(async {
-        tokio::select! {
-            done = cmd::run(job, key, &args.global, term) => done,
-            _ = tokio::signal::ctrl_c(), if !handles_ctrl_c => Err(Failed::Interrupted),
-        }
-    });
+    let done = runtime.block_on(cmd::run(job, key, &args.global, term));
     // A name that is still being looked up must not hold the end of the command.
     runtime.shutdown_background();
     done

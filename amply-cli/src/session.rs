@@ -2,12 +2,16 @@
 
 use std::io::Read;
 
-use amply_sandbox::Sandbox;
-use amply_sdk::{Answer, Binding, Client, ClientBuilder, PrincipalPolicy, Route};
+use amply_sandbox::{NanoUsd, Sandbox};
+use amply_sdk::{
+    Answer, Binding, Client, ClientBuilder, PrincipalPolicy, Route, SpendPolicy, TopUpService, env,
+};
 use zeroize::Zeroizing;
 
 use crate::args::{Global, Principal};
 use crate::exit::Failed;
+use crate::pay::{self, Means};
+use crate::place;
 use crate::term::Term;
 
 /// More bytes than any key has.
@@ -20,15 +24,34 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     sandbox: Option<Sandbox>,
     warns: bool,
+    unpaid: Option<String>,
+}
+
+/// What a session is to have besides what holds for every command.
+#[derive(Default)]
+pub(crate) struct Setup {
+    /// Who pays.
+    pub(crate) means: Option<Means>,
+    /// Of the embedded sandbox: whether it answers 402, and what its wallet holds.
+    pub(crate) strict: bool,
+    pub(crate) balance: Option<NanoUsd>,
 }
 
 impl Session {
     /// `key` is the one that came from standard input, if any.
-    pub(crate) async fn open(global: &Global, key: Option<String>, term: &Term) -> Result<Self, Failed> {
+    pub(crate) async fn open(
+        global: &Global,
+        key: Option<String>,
+        setup: Setup,
+        term: &Term,
+    ) -> Result<Self, Failed> {
         let (mut builder, sandbox) = match global.sandbox {
             true => {
-                let sandbox =
-                    Sandbox::builder().start().await.map_err(|error| Failed::Local(error.to_string()))?;
+                let mut sandbox = Sandbox::builder().strict_wallet(setup.strict);
+                if let Some(balance) = setup.balance {
+                    sandbox = sandbox.balance(balance);
+                }
+                let sandbox = sandbox.start().await.map_err(|error| Failed::Local(error.to_string()))?;
                 term.note("this is the embedded sandbox: a local server with sample data");
                 let builder = Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key());
                 (builder, Some(sandbox))
@@ -49,7 +72,28 @@ impl Session {
             Principal::Warn => PrincipalPolicy::Warn,
             Principal::Ignore => PrincipalPolicy::Ignore,
         });
-        Ok(Self { client: builder.build()?, sandbox, warns: global.principal == Principal::Warn })
+        let mut unpaid = None;
+        match (setup.means, &sandbox) {
+            (Some(Means::Service { service, caps, store }), _) => match place::open(store).await {
+                Ok(store) => builder = paying(builder.store(store), *service, caps.policy(), term),
+                Err(error) => {
+                    term.warn(&format!("nothing will be paid: {}", error.message()));
+                    unpaid = Some(error.message());
+                }
+            },
+            (Some(Means::Sandbox { caps }), Some(sandbox)) => {
+                let service = TopUpService::new(sandbox.topup_url())?.token(sandbox.topup_token())?;
+                builder = paying(builder, service, caps.policy().per_process_only(), term);
+            }
+            _ => {}
+        }
+        let client = builder.build()?;
+        Ok(Self { client, sandbox, warns: global.principal == Principal::Warn, unpaid })
+    }
+
+    /// Why nothing is paid though somebody could pay.
+    pub(crate) fn unpaid(&self) -> Option<&str> {
+        self.unpaid.as_deref()
     }
 
     /// What to say about a route that is not bound to a principal.
@@ -65,6 +109,26 @@ impl Session {
     /// Whether the server is the one inside this process.
     pub(crate) fn is_sandbox(&self) -> bool {
         self.sandbox.is_some()
+    }
+}
+
+fn paying(builder: ClientBuilder, service: TopUpService, policy: SpendPolicy, term: &Term) -> ClientBuilder {
+    let term = *term;
+    builder
+        .spend_policy(policy)
+        .wallet_payer(service)
+        .payer_timeout(pay::PAYER_LIMIT)
+        .on_event(move |event| pay::tell(event, &term))
+}
+
+/// Where the key comes from, in words; `None` where there is none, or the sandbox's own.
+pub(crate) fn key_from(global: &Global) -> Option<&'static str> {
+    let is_set = std::env::var_os(env::API_KEY).is_some_and(|key| !key.is_empty());
+    match () {
+        () if global.sandbox => None,
+        () if global.api_key_stdin => Some("standard input"),
+        () if is_set => Some("`AMPLY_API_KEY`"),
+        () => None,
     }
 }
 

@@ -1,20 +1,26 @@
 //! Tables and paragraphs for people, as lines of text without colour.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
-/// A column: its heading, and whether it holds numbers.
+/// A column: its heading, whether it holds numbers, and whether its cells are never broken.
 pub(crate) struct Column {
     heading: &'static str,
     is_number: bool,
+    is_whole: bool,
 }
 
 pub(crate) const fn text(heading: &'static str) -> Column {
-    Column { heading, is_number: false }
+    Column { heading, is_number: false, is_whole: false }
 }
 
 pub(crate) const fn number(heading: &'static str) -> Column {
-    Column { heading, is_number: true }
+    Column { heading, is_number: true, is_whole: false }
+}
+
+/// For what is copied, such as an id: it stays in one piece, however narrow the terminal is.
+pub(crate) const fn whole(heading: &'static str) -> Column {
+    Column { heading, is_number: false, is_whole: true }
 }
 
 /// The lines of a table: one for the headings, then the rows. A row takes more lines where a cell is too wide.
@@ -29,9 +35,12 @@ pub(crate) fn lines(columns: &[Column], rows: Vec<Vec<String>>, width: usize) ->
         let cells = row.iter().zip(columns);
         table.add_row(cells.map(|(cell, column)| aligned(&one_line(cell), column)));
     }
-    for index in 0..columns.len() {
+    for (index, kind) in columns.iter().enumerate() {
         if let Some(column) = table.column_mut(index) {
             column.set_padding((u16::from(index > 0) * 2, 0));
+            if kind.is_whole {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()

@@ -10,10 +10,13 @@ use crate::args::{Color, Global};
 /// The width of a page where the terminal does not tell.
 const DEFAULT_WIDTH: usize = 80;
 
+#[derive(Clone, Copy)]
 pub(crate) struct Term {
     json: bool,
     errors_as_json: bool,
     quiet: bool,
+    /// Whether a person can read what is said and do something about it.
+    has_person: bool,
     width: usize,
     stdout_is_terminal: bool,
     stdout_has_color: bool,
@@ -23,11 +26,13 @@ pub(crate) struct Term {
 impl Term {
     pub(crate) fn new(global: &Global) -> Self {
         let stdout_is_terminal = io::stdout().is_terminal();
+        // What a program reads from standard error is an error and nothing else.
+        let quiet = global.quiet || global.json;
         Self {
             json: global.json || !stdout_is_terminal,
             errors_as_json: global.json,
-            // What a program reads from standard error is an error and nothing else.
-            quiet: global.quiet || global.json,
+            quiet,
+            has_person: !quiet && io::stdin().is_terminal() && io::stderr().is_terminal(),
             width: terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0.into()),
             stdout_is_terminal,
             stdout_has_color: has_color(global.color, stdout_is_terminal),
@@ -43,6 +48,11 @@ impl Term {
     /// Whether an error is printed as JSON: only when JSON was asked for.
     pub(crate) fn is_error_json(&self) -> bool {
         self.errors_as_json
+    }
+
+    /// Whether there is a person at a terminal who is told things.
+    pub(crate) fn has_person(&self) -> bool {
+        self.has_person
     }
 
     /// Columns to fill.
@@ -85,6 +95,17 @@ impl Term {
         }
     }
 
+    /// Lists names and values below a note, on standard error. A value is never broken: it may be a link.
+    pub(crate) fn list(&self, pairs: &[(&str, String)]) {
+        if !self.quiet {
+            let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+            let line = |(name, value): &(&str, String)| {
+                format!("  {name:width$}  {}\n", crate::table::one_line(value))
+            };
+            write_stderr(&format!("\n{}\n", pairs.iter().map(line).collect::<String>()));
+        }
+    }
+
     /// Says what went wrong, and what to do, on standard error.
     pub(crate) fn error(&self, text: &str, hint: Option<&str>) {
         self.say("error", anstyle::AnsiColor::Red, text);
@@ -92,6 +113,11 @@ impl Term {
             write_stderr("\n");
             self.say("hint", anstyle::AnsiColor::Green, hint);
         }
+    }
+
+    /// Prints an error as one line of JSON, on standard error.
+    pub(crate) fn error_json(&self, json: &str) {
+        write_stderr(&format!("{}\n", escaped(json)));
     }
 
     fn say(&self, word: &str, color: anstyle::AnsiColor, text: &str) {

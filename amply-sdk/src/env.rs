@@ -1,8 +1,8 @@
 //! Every environment variable that the client reads, once.
 //!
-//! Nothing is read unless [`Client::from_env`](crate::Client::from_env) or
-//! [`ClientBuilder::from_env`](crate::ClientBuilder::from_env) is called. A variable that is set to nothing counts
-//! as not set. Besides these, the usual proxy variables (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) are honoured for
+//! The library reads the first four: nothing is read unless [`Client::from_env`](crate::Client::from_env) or
+//! [`ClientBuilder::from_env`](crate::ClientBuilder::from_env) is called. The others are
+//! read by the `amply` command alone. A variable that is set to nothing counts as not set. Besides these, the usual proxy variables (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) are honoured for
 //! every server that is not on this machine; a SOCKS proxy is refused, it is not supported.
 
 use std::ffi::OsString;
@@ -19,6 +19,24 @@ pub const TIMEOUT: &str = "AMPLY_TIMEOUT";
 
 /// A PEM file with certificates to trust besides those of the system.
 pub const CA_BUNDLE: &str = "AMPLY_CA_BUNDLE";
+
+/// The file that keeps what was paid; by default in the platform's folder for state. Read by the command.
+pub const STORE: &str = "AMPLY_STORE";
+
+/// The URL of the guarded service that tops up the wallet. Read by the command.
+pub const TOPUP_URL: &str = "AMPLY_TOPUP_URL";
+
+/// The token of that service: a secret. Read by the command.
+pub const TOPUP_TOKEN: &str = "AMPLY_TOPUP_TOKEN";
+
+/// What one top-up may take, in USD. Read by the command; of it and the flag the smaller one holds.
+pub const MAX_TOPUP_USD: &str = "AMPLY_MAX_TOPUP_USD";
+
+/// What one request may cost, in USD. Read by the command; of it and the flag the smaller one holds.
+pub const MAX_REQUEST_USD: &str = "AMPLY_MAX_REQUEST_USD";
+
+/// What all payments of a UTC day may take, in USD. Read by the command; of it and the flag the smaller one holds.
+pub const MAX_DAILY_USD: &str = "AMPLY_MAX_DAILY_USD";
 
 /// Reads a time limit as [`TIMEOUT`] is written.
 ///

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, and what it prints.
 
 mod health;
+mod payments;
 mod platform_metrics;
 mod providers;
 mod route;
@@ -8,58 +9,72 @@ mod sandbox;
 mod status;
 mod wallet;
 
+pub(crate) use self::payments::PaymentsCommand;
 pub(crate) use self::route::{RouteArgs, page};
 pub(crate) use self::sandbox::SandboxArgs;
 pub(crate) use self::wallet::WalletCommand;
-use amply_sdk::RouteRequest;
-
-use crate::args::{Command, Global};
+use crate::args::{Args, Command, Global};
 use crate::exit::Failed;
-use crate::session::Session;
+use crate::interrupt::{let_payment_end, or_ctrl_c};
+use crate::session::{self, Session, Setup};
 use crate::term::Term;
 
 /// What is to be done, read and checked.
 pub(crate) enum Job<'a> {
-    Route(RouteRequest),
+    Route(Box<route::Planned>),
     Providers,
     Health,
     Status,
     PlatformMetrics,
     WalletBalance,
+    Payments(&'a PaymentsCommand),
     Sandbox(&'a SandboxArgs),
 }
 
-/// Checks what was typed, and reads the task where it comes from standard input.
-pub(crate) fn prepare(command: &Command) -> Result<Job<'_>, Failed> {
-    Ok(match command {
-        Command::Route(route) => Job::Route(route.request()?),
+/// Checks what was typed and what the environment says, and reads the task where it comes from standard input.
+pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed> {
+    Ok(match &args.command {
+        Command::Route(route) => Job::Route(Box::new(route.plan(&args.global, term)?)),
         Command::Providers => Job::Providers,
         Command::Health => Job::Health,
         Command::Status => Job::Status,
         Command::PlatformMetrics => Job::PlatformMetrics,
         Command::Wallet(WalletCommand::Balance) => Job::WalletBalance,
+        Command::Payments(payments) => Job::Payments(payments),
         Command::Sandbox(sandbox) => Job::Sandbox(sandbox),
     })
 }
 
 pub(crate) async fn run(
-    job: Job<'_>,
+    mut job: Job<'_>,
     key: Option<String>,
     global: &Global,
     term: &Term,
 ) -> Result<(), Failed> {
-    if let Job::Sandbox(args) = job {
-        return sandbox::run(args, term).await;
-    }
-    let session = Session::open(global, key, term).await?;
+    let setup = match &mut job {
+        // Neither needs a client. Ctrl-C is the usual end of a server.
+        Job::Sandbox(args) => return sandbox::run(args, term).await,
+        Job::Payments(command) => return or_ctrl_c(payments::run(command, global, term)).await,
+        Job::Route(planned) => std::mem::take(&mut planned.setup),
+        _ => Setup::default(),
+    };
+    let key_from = session::key_from(global);
+    let session = or_ctrl_c(Session::open(global, key, setup, term)).await;
+    let session = session.map_err(|failed| failed.naming_key(key_from))?;
+    let done = or_ctrl_c(with(&session, job, term)).await;
+    let_payment_end(&session.client, term).await;
+    done.map_err(|failed| failed.naming_key(key_from))
+}
+
+async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed> {
     match job {
-        Job::Route(request) => route::run(&session, request, term).await,
-        Job::Providers => providers::run(&session, term).await,
-        Job::Health => health::run(&session, term).await,
-        Job::Status => status::run(&session, term).await,
-        Job::PlatformMetrics => platform_metrics::run(&session, term).await,
-        Job::WalletBalance => wallet::balance(&session, term).await,
-        // Has returned above: it is a server, and needs no client.
-        Job::Sandbox(_) => Ok(()),
+        Job::Route(planned) => route::run(session, *planned, term).await,
+        Job::Providers => providers::run(session, term).await,
+        Job::Health => health::run(session, term).await,
+        Job::Status => status::run(session, term).await,
+        Job::PlatformMetrics => platform_metrics::run(session, term).await,
+        Job::WalletBalance => wallet::balance(session, term).await,
+        // Have ended above.
+        Job::Payments(_) | Job::Sandbox(_) => Ok(()),
     }
 }

@@ -1,11 +1,14 @@
 //! `amply route`: a task in, a ranking out.
 
-use amply_sdk::{FilterComplexity, Ranking, Route, RouteRequest, RuledOut, Usd, WorkloadType};
+use amply_sandbox::NanoUsd;
+use amply_sdk::{Answer, Error, FilterComplexity, Ranking, Route, RouteRequest, RuledOut, Usd, WorkloadType};
 use anstyle::AnsiColor;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::args::Global;
 use crate::exit::Failed;
-use crate::session::{Session, task_from_stdin};
+use crate::pay::{Advice, Means, PayArgs, Place, route_by_hand};
+use crate::session::{Session, Setup, key_from, task_from_stdin};
 use crate::table::{self, number, text};
 use crate::term::Term;
 
@@ -44,6 +47,33 @@ pub(crate) struct RouteArgs {
     /// A policy to pass through, as a JSON object
     #[arg(long, value_name = "JSON")]
     enterprise_policy: Option<String>,
+    /// The same for every time that this job is run: a key that led a top-up never leads another
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    #[command(flatten)]
+    pay: PayArgs,
+    #[command(flatten)]
+    local: LocalArgs,
+}
+
+/// Switches of the embedded sandbox.
+#[derive(clap::Args)]
+#[command(next_help_heading = "With --sandbox")]
+struct LocalArgs {
+    /// Let the sandbox refuse the route with a 402 if its wallet does not cover it
+    #[arg(long)]
+    strict: bool,
+    /// What the sandbox's wallet holds, 10 unless given
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
+    balance: Option<NanoUsd>,
+}
+
+/// A route that is ready to be asked for.
+pub(crate) struct Planned {
+    request: RouteRequest,
+    is_by_hand: bool,
+    advice: Advice,
+    pub(crate) setup: Setup,
 }
 
 /// A whole number; its range is the server's affair, and checked with the rest of the request.
@@ -64,8 +94,33 @@ impl RouteArgs {
         self.task == "-"
     }
 
+    /// Options that exclude each other.
+    pub(crate) fn check(&self, is_sandbox: bool) -> Result<(), Failed> {
+        let local = [("--strict", self.local.strict), ("--balance", self.local.balance.is_some())];
+        if let Some((flag, _)) = local.into_iter().find(|(_, typed)| *typed && !is_sandbox) {
+            return Err(Failed::Usage(format!("`{flag}` needs `--sandbox`: it is a switch of the sandbox")));
+        }
+        self.pay.check(is_sandbox)
+    }
+
+    /// What is to be asked, and who pays.
+    pub(crate) fn plan(&self, global: &Global, term: &Term) -> Result<Planned, Failed> {
+        let place =
+            Place { is_sandbox: global.sandbox, has_person: term.has_person(), store: global.store.as_ref() };
+        let means = Means::of(&self.pay, &place)?;
+        let mut request = self.request()?;
+        let is_by_hand = matches!(means, Some(Means::ByHand));
+        if is_by_hand && self.idempotency_key.is_none() {
+            // It is asked for more than once, and is one job all the same.
+            request = request.idempotency_key(uuid::Uuid::now_v7().to_string());
+        }
+        let advice = Advice::new(means.as_ref(), &place, key_from(global), self.idempotency_key.clone());
+        let setup = Setup { means, strict: self.local.strict, balance: self.local.balance };
+        Ok(Planned { request, is_by_hand, advice, setup })
+    }
+
     /// The request that was typed, checked.
-    pub(crate) fn request(&self) -> Result<RouteRequest, Failed> {
+    fn request(&self) -> Result<RouteRequest, Failed> {
         let task = if self.reads_stdin() { task_from_stdin()? } else { self.task.clone() };
         let mut request = RouteRequest::new(task);
         if let Some(dimension) = self.dimension {
@@ -101,13 +156,17 @@ impl RouteArgs {
             })?;
             request = request.enterprise_policy(policy);
         }
+        if let Some(key) = &self.idempotency_key {
+            request = request.idempotency_key(key);
+        }
         request.validate()?;
         Ok(request)
     }
 }
 
-pub(crate) async fn run(session: &Session, request: RouteRequest, term: &Term) -> Result<(), Failed> {
-    let route = session.client.route_task(request).await?;
+pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Result<(), Failed> {
+    let route =
+        ask(session, &planned, term).await.map_err(|failed| advise(session, &planned.advice, failed))?;
     if !session.is_sandbox() && route.is_from_fallback_catalog() {
         term.warn("the server ranked its built-in catalog because the live one was not to be had");
     }
@@ -118,6 +177,32 @@ pub(crate) async fn run(session: &Session, request: RouteRequest, term: &Term) -
         return Ok(term.print_json(route.text())?);
     }
     Ok(term.print(&page(&route, term))?)
+}
+
+async fn ask(session: &Session, planned: &Planned, term: &Term) -> Result<Answer<Route>, Failed> {
+    let request = planned.request.clone();
+    match planned.is_by_hand {
+        true => route_by_hand(session, request, planned.advice.key_from(), term).await,
+        false => Ok(session.client.route_task(request).await?),
+    }
+}
+
+/// The command's own advice beside an error of paying.
+fn advise(session: &Session, advice: &Advice, failed: Failed) -> Failed {
+    match failed {
+        Failed::Call { error, hint } => match (*error, session.unpaid()) {
+            // Nothing was paid because of the store, and that is what can be mended.
+            (Error::PaymentRequired(_), Some(why)) => Error::Store(why.to_owned()).into(),
+            (error, _) => {
+                let hint = advice.on(&error, session.client.base_url()).or(hint);
+                Failed::Call { error: Box::new(error), hint }
+            }
+        },
+        Failed::Interrupted(Some(failed)) => {
+            Failed::Interrupted(Some(Box::new(advise(session, advice, *failed))))
+        }
+        other => other,
+    }
 }
 
 /// The ranking, the recommended provider marked, then why.

@@ -1,0 +1,39 @@
+//! Ctrl-C: it ends the waiting for an answer, and never a payment that runs.
+
+use std::time::Duration;
+
+use amply_sdk::Client;
+use tokio::signal::ctrl_c;
+
+use crate::exit::Failed;
+use crate::pay::PAYER_LIMIT;
+use crate::term::Term;
+
+/// Does some work until Ctrl-C is pressed. Work that listens itself is told first.
+pub(crate) async fn or_ctrl_c<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        _ = ctrl_c() => Err(Failed::Interrupted(None)),
+    }
+}
+
+/// Waits for the end of a payment that runs, whose own limit bounds it. Ctrl-C ends that at once; the payment is unknown then.
+pub(crate) async fn let_payment_end(client: &Client, term: &Term) {
+    if !client.is_paying() {
+        return;
+    }
+    let ended = async {
+        term.note(&format!(
+            "a top-up is being made; waiting for its end, at most {} s (Ctrl-C ends at once, and leaves it unknown)",
+            PAYER_LIMIT.as_secs()
+        ));
+        client.close(Duration::ZERO).await;
+    };
+    tokio::select! {
+        biased;
+        // Listened for before anybody is told of it.
+        _ = ctrl_c() => {}
+        () = ended => {}
+    }
+}
