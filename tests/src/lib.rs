@@ -10,6 +10,7 @@ mod authority;
 mod calls;
 mod command;
 mod document;
+mod folder;
 pub mod json;
 mod log;
 pub mod paying;
@@ -24,10 +25,11 @@ pub use authority::Authority;
 pub use calls::{attempts, built, elapsed, failure};
 pub use command::{Finished, Running, amply, bin_dir, root};
 pub use document::table;
+pub use folder::TempFolder;
 pub use log::Log;
 pub use proxy::Proxy;
 pub use server::{Act, Refusing, Scripted, answer};
-pub use terminal::at_terminal;
+pub use terminal::{Terminal, at_terminal};
 
 /// Writes a file that a test hands to a client.
 pub fn write(file: &Path, text: &str) {

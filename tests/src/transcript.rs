@@ -1,16 +1,28 @@
 //! Transcripts: what a person types after `$ `, and what they see. The file is the test.
 //!
-//! A command's output is followed by `[exit N]` unless N is 0. Ports and times are replaced by `[PORT]` and `[TIME]`.
+//! A command's output is followed by `[exit N]` unless N is 0. Ports, times, ages and ids of payments (UUIDs of version 7;
+//! those of the sandbox follow from its seed) are replaced by `[PORT]`, `[TIME]`, `[AGE]` and `[PAYMENT]`. A command in which `[PAYMENT]` is
+//! typed gets the id that was shown last.
+//!
 //! `AMPLY_UPDATE_TRANSCRIPTS=1` writes what is seen into the file.
 
 use std::path::Path;
 
-use crate::at_terminal;
+use crate::terminal::at_terminal_with;
 
 /// Checks every command of a file that is one transcript.
 pub fn check_file(path: &Path) {
+    check_file_with(path, &[], "");
+}
+
+/// The same with some variables set, and a folder that is shown as `[FOLDER]`.
+pub fn check_file_with(path: &Path, variables: &[(&str, &str)], folder: &str) {
     let expected = std::fs::read_to_string(path).unwrap();
-    settle(path, &expected, &replay(&expected));
+    let mut seen = replay(&expected, variables);
+    if !folder.is_empty() {
+        seen = seen.replace(folder, "[FOLDER]");
+    }
+    settle(path, &expected, &seen);
 }
 
 /// Checks every ```` ```console ```` block of a Markdown file.
@@ -21,7 +33,7 @@ pub fn check_markdown(path: &Path) {
     for line in expected.split_inclusive('\n') {
         match &mut block {
             Some(text) if line.trim_end() == "```" => {
-                seen.push_str(&replay(text));
+                seen.push_str(&replay(text, &[]));
                 seen.push_str(line);
                 block = None;
             }
@@ -39,14 +51,18 @@ pub fn check_markdown(path: &Path) {
 }
 
 /// The transcript as it is today.
-fn replay(transcript: &str) -> String {
+fn replay(transcript: &str, variables: &[(&str, &str)]) -> String {
     let mut today = String::new();
+    let mut payment = String::new();
     for line in transcript.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
             if !today.is_empty() {
                 today.push('\n');
             }
-            let (seen, code) = at_terminal(command);
+            let (seen, code) = at_terminal_with(&command.replace(PAYMENT, &payment), variables);
+            let mut ids =
+                (0..seen.len()).filter_map(|at| seen.get(at..)?.get(..payment_id(seen.get(at..)?)?));
+            payment = ids.next_back().map_or(payment, str::to_owned);
             today.push_str(&format!("{line}\n{}", redact(&seen)));
             match code {
                 Some(0) => {}
@@ -66,34 +82,75 @@ fn settle(path: &Path, expected: &str, seen: &str) {
     }
 }
 
+/// What stands for the id of a payment.
+const PAYMENT: &str = "[PAYMENT]";
+
 /// Replaces what differs from run to run.
 fn redact(text: &str) -> String {
     let mut out = String::new();
-    for line in text.split_inclusive('\n') {
-        let words = line.split_inclusive(' ').map(|word| {
-            let bare = word.trim_end();
-            let rest = word.strip_prefix(bare).unwrap_or_default();
-            match bare.len() {
-                20 | 24 if bare.ends_with('Z') && bare.starts_with("20") => format!("[TIME]{rest}"),
-                _ => ports(word),
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let found = [
+            ("[TIME]", time(rest)),
+            (PAYMENT, payment_id(rest)),
+            ("[AGE]", age(rest)),
+            ("127.0.0.1:[PORT]", port(rest)),
+        ];
+        let length = match found.iter().find_map(|(mark, length)| Some((mark, (*length)?))) {
+            Some((mark, length)) => {
+                out.push_str(mark);
+                length
             }
-        });
-        out.extend(words);
+            None => {
+                out.push(c);
+                c.len_utf8()
+            }
+        };
+        rest = rest.get(length..).unwrap();
     }
     out
 }
 
-fn ports(word: &str) -> String {
+/// How long the time is with which a text begins: RFC 3339, in UTC.
+fn time(text: &str) -> Option<usize> {
+    let whole = shaped(text, "20dd-dd-ddTdd:dd:dd")?;
+    let rest = text.get(whole..)?;
+    let fraction = rest.strip_prefix('.').map_or(0, |digits| 1 + leading_digits(digits));
+    rest.get(fraction..)?.starts_with('Z').then_some(whole + fraction + 1)
+}
+
+/// The same for an age.
+fn age(text: &str) -> Option<usize> {
+    let digits = leading_digits(text);
+    let is_age = digits > 0 && text.get(digits..)?.starts_with(" s ago");
+    is_age.then_some(digits + " s".len())
+}
+
+/// The same for the id of a payment.
+fn payment_id(text: &str) -> Option<usize> {
+    shaped(text, "xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx")
+}
+
+/// The same for an address of this machine. Ports below 1024 were written by hand.
+fn port(text: &str) -> Option<usize> {
     const HOST: &str = "127.0.0.1:";
-    match word.split_once(HOST) {
-        Some((before, after)) => {
-            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-            match after.len() - rest.len() {
-                // Ports below 1024 were written by hand.
-                0..=3 => word.to_owned(),
-                _ => format!("{before}{HOST}[PORT]{rest}"),
-            }
-        }
-        None => word.to_owned(),
-    }
+    let digits = leading_digits(text.strip_prefix(HOST)?);
+    (digits > 3).then_some(HOST.len() + digits)
+}
+
+/// The length of a shape if a text begins with it: `d` is a digit, `x` a hexadecimal one, all else is itself.
+fn shaped(text: &str, shape: &str) -> Option<usize> {
+    let mut bytes = text.bytes();
+    let fits = shape.bytes().all(|expected| {
+        bytes.next().is_some_and(|byte| match expected {
+            b'd' => byte.is_ascii_digit(),
+            b'x' => byte.is_ascii_hexdigit(),
+            itself => byte == itself,
+        })
+    });
+    fits.then_some(shape.len())
+}
+
+fn leading_digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
 }

@@ -246,8 +246,11 @@ fn a_wallet_shows_what_it_holds_and_a_route_it_does_not_cover_says_what_to_do() 
     let refused = amply(&["route", TASK], &variables, b"");
     let lines: Vec<_> = refused.stderr.lines().collect();
     assert!(lines[0].starts_with("error: the wallet holds 0.005 USD, 0.005 USD too little"), "{lines:?}");
-    let page = format!("hint: top up the wallet at {}/dashboard/billing", url.trim_end_matches("/api/v1"));
-    assert!(lines[2].starts_with(&page), "{lines:?}");
+    let page = format!("{}/dashboard/billing", url.trim_end_matches("/api/v1"));
+    assert!(lines[2].starts_with("hint: add `--pay --max-daily-usd 5"), "{lines:?}");
+    let by_hand =
+        format!("top up the wallet of the key from `AMPLY_API_KEY` at {page} and run the same command again");
+    assert!(lines[2].ends_with(&by_hand), "{lines:?}");
     let error = amply(&["route", TASK, "--json"], &variables, b"").error();
     assert_eq!(
         (&error["code"], &error["may_have_been_charged"]),

@@ -1,7 +1,8 @@
 //! What a person sees at a terminal of 80 columns, command by command, and that the README shows what is true.
 
-use amply_tests::root;
-use amply_tests::transcript::{check_file, check_markdown};
+use amply_sandbox::{Fault, Sandbox};
+use amply_tests::transcript::{check_file, check_file_with, check_markdown};
+use amply_tests::{TempFolder, root};
 
 #[test]
 fn the_readme_shows_what_a_terminal_shows() {
@@ -21,4 +22,21 @@ fn status_providers_and_metrics_are_lists_that_fit_the_terminal() {
 #[test]
 fn an_error_is_one_sentence_and_a_hint() {
     check_file(&root().join("tests/transcripts/errors.console"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_paid_for_and_the_ledger_shows_it() {
+    let sandbox = Sandbox::builder().strict_wallet(true).balance("0").start().await.unwrap();
+    // What became of the second top-up is not known.
+    sandbox.control().fault(Fault::on("/topup").nth(2).status(500));
+    let folder = TempFolder::new("transcript");
+    let state = folder.path().to_str().unwrap().to_owned();
+    let variables = [
+        ("AMPLY_BASE_URL", sandbox.url()),
+        ("AMPLY_API_KEY", sandbox.user_key()),
+        ("AMPLY_TOPUP_URL", sandbox.topup_url()),
+        ("AMPLY_TOPUP_TOKEN", sandbox.topup_token()),
+        ("XDG_STATE_HOME", &state),
+    ];
+    check_file_with(&root().join("tests/transcripts/payments.console"), &variables, &state);
 }
