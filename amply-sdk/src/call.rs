@@ -21,6 +21,7 @@ use crate::payment::{Ask, Payment, pay_and_ask_again};
 use crate::principal::{Binding, PrincipalBinding, PrincipalPolicy};
 use crate::retry::Repeat;
 use crate::text::one_line;
+use crate::transport::{Fault, HttpAnswer, HttpRequest};
 use crate::wire::{Fields, FromFields, Route, RouteRequest, check_depth, text_of};
 
 impl Client {
@@ -112,14 +113,17 @@ impl Client {
         let request = self.request_to(Method::POST, path, Some(body), repeat, key)?;
         let span = span_of(&request);
         let mut call = self.exchange.begin(request, &self.options);
-        let Some(coordinator) = &self.coordinator else { return call.send().instrument(span).await };
+        let Some(payers) = &self.payers else { return call.send().instrument(span).await };
         async {
-            let under_way = coordinator.call_under_way().await;
+            let under_way = match &payers.wallet {
+                Some(coordinator) => Some(coordinator.call_under_way().await),
+                None => None,
+            };
             let answered = call.send().await;
             drop(under_way);
             match answered {
                 Err(Error::PaymentRequired(challenge)) => {
-                    pay_and_ask_again(coordinator, challenge, &mut call).await
+                    pay_and_ask_again(payers, challenge, &mut call).await
                 }
                 answered => answered,
             }
@@ -152,6 +156,14 @@ impl Ask for exchange::Call<'_> {
 
     fn paid(&mut self, payment: &Payment) {
         self.note_payment(&payment.id, payment.amount);
+    }
+
+    fn request(&self) -> HttpRequest {
+        self.request()
+    }
+
+    fn accept(&mut self, answered: Result<HttpAnswer, Fault>) -> Result<Reply, Error> {
+        self.accept(answered)
     }
 
     fn deadline(&self) -> Instant {

@@ -248,7 +248,7 @@ impl Error {
             | Self::PaymentRefused { problem, .. }
             | Self::PaymentFailed(problem)
             | Self::PaymentUnknown(problem)
-            | Self::PaymentNotApplied(problem) => Some(problem.challenge.failure()),
+            | Self::PaymentNotApplied(problem) => Some(problem.failure()),
             Self::Rejected(failure)
             | Self::Unauthorized(failure)
             | Self::Forbidden(failure)
@@ -260,6 +260,25 @@ impl Error {
             | Self::Timeout(failure)
             | Self::Server(failure)
             | Self::Protocol(failure) => Some(failure),
+        }
+    }
+
+    /// The same, taken out.
+    pub(crate) fn into_failure(self) -> Option<Box<Failure>> {
+        match self {
+            Self::PaymentRequired(challenge) => Some(Box::new(challenge.into_failure())),
+            Self::Rejected(failure)
+            | Self::Unauthorized(failure)
+            | Self::Forbidden(failure)
+            | Self::NotFound(failure)
+            | Self::Unsupported(failure)
+            | Self::RateLimited { failure, .. }
+            | Self::QuotaExceeded(failure)
+            | Self::Transport(failure)
+            | Self::Timeout(failure)
+            | Self::Server(failure)
+            | Self::Protocol(failure) => Some(failure),
+            _ => None,
         }
     }
 

@@ -92,6 +92,7 @@ impl Exchange {
             method: request.method,
             url: request.url,
             body: request.body,
+            payment: None,
         };
         Call {
             exchange: self,
@@ -133,6 +134,27 @@ impl Call<'_> {
     /// The idempotency key, the same for every request of this call.
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The request as it is sent, but for what pays.
+    pub(crate) fn request(&self) -> HttpRequest {
+        self.http.clone()
+    }
+
+    /// Takes what came of the same request, sent elsewhere with a payment, as the answer to this call.
+    pub(crate) fn accept(&mut self, answered: Result<HttpAnswer, Fault>) -> Result<Reply, Error> {
+        self.attempts += 1;
+        let judged = match answered {
+            Ok(answer) => self.judge(answer, self.attempts),
+            Err(fault) => Err(self.broken(fault, self.attempts)),
+        };
+        match judged {
+            Ok((body, meta)) => {
+                let request = (self.http.method.clone(), self.http.url.clone());
+                Ok(Reply { body, meta, request, may_have_been_charged: self.charges() })
+            }
+            Err(setback) => Err(setback.error),
+        }
     }
 
     /// Every answer from now on tells of this payment.

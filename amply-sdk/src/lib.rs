@@ -49,9 +49,15 @@ pub use http::{HeaderMap, Method, StatusCode};
 pub use key::KeyKind;
 pub use meta::Meta;
 pub use money::{ParseUsdError, Usd};
+#[cfg(feature = "x402-evm")]
+pub use payment::x402::{
+    eip712::{Address, ParseAddressError},
+    network::{Asset, Network, ParseNetworkError},
+    signer::{LocalSigner, RemoteSigner, SignError, SignFuture, Signer},
+};
 pub use payment::{
-    Cap, PaidCall, Payer, Payment, PaymentChallenge, PaymentProblem, PaymentState, Payments, Rail, Receipt,
-    Refusal, SpendPolicy, TopUp, TopUpFuture, TopUpRequest, TopUpService, Verdict,
+    Cap, OpenPayment, PaidAnswer, PaidCall, Payer, Payment, PaymentChallenge, PaymentProblem, PaymentState,
+    Payments, Rail, Receipt, Refusal, SpendPolicy, TopUp, TopUpFuture, TopUpRequest, TopUpService, Verdict,
 };
 pub use principal::{Binding, PrincipalBinding, PrincipalPolicy};
 pub use retry::RetryPolicy;

@@ -70,6 +70,10 @@ impl Usd {
         nano.round_dp_with_strategy(0, RoundingStrategy::ToPositiveInfinity).try_into().ok()
     }
 
+    #[cfg_attr(
+        not(any(feature = "durable", feature = "x402-evm")),
+        allow(dead_code, reason = "amounts are written down as billionths by these two alone")
+    )]
     pub(crate) fn from_nano(nano: i64) -> Self {
         Self::from(Decimal::new(nano, 9))
     }

@@ -56,11 +56,14 @@ struct Pool {
 }
 
 /// One request. Its URL is below the base URL.
+#[derive(Clone)]
 pub(crate) struct HttpRequest {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) body: Option<Bytes>,
     pub(crate) idempotency_key: Option<HeaderValue>,
+    /// The header that pays. Whoever has it can take the money, so it follows no redirect.
+    pub(crate) payment: Option<(&'static str, HeaderValue)>,
 }
 
 /// A whole answer.
@@ -119,7 +122,7 @@ impl Transport {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.ask(request, url.clone(), began, limit).await?;
             self.heed_keep_alive(response.headers());
-            if !response.status().is_redirection() {
+            if !response.status().is_redirection() || request.payment.is_some() {
                 return self.read(response, began, limit).await;
             }
             url = self.follow(response, &url)?;
@@ -194,6 +197,9 @@ impl Transport {
         }
         if let Some(key) = &request.idempotency_key {
             headers.insert(IDEMPOTENCY_KEY, key.clone());
+        }
+        if let Some((name, value)) = &request.payment {
+            headers.insert(*name, value.clone());
         }
         if let Some(body) = &request.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -285,6 +291,12 @@ impl Transport {
 }
 
 impl Fault {
+    /// Nothing is known of a request that was sent.
+    #[cfg(feature = "x402-evm")]
+    pub(crate) fn unanswered(detail: String) -> Self {
+        Self { kind: FaultKind::Connection, effect: Effect::Unknown, detail, head: None, source: None }
+    }
+
     fn protocol(effect: Effect, detail: String, head: Option<(StatusCode, HeaderMap)>) -> Self {
         let head = head.map(Box::new);
         Self { kind: FaultKind::Protocol, effect, detail, head, source: None }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::{Client, Options};
@@ -15,8 +16,10 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
 use crate::key::ApiKey;
-use crate::payment::wallet::{BillingStatusLook, Coordinator, Limits, Setup, Spawner};
-use crate::payment::{Clock, Ledger, Payer, SpendPolicy, WalletId};
+use crate::payment::wallet::{BillingStatusLook, Coordinator, Limits, Setup};
+use crate::payment::{
+    Clock, Ledger, OpenBuilder, OpenSetup, Payer, Payers, Rail, Spawner, SpendPolicy, WalletId,
+};
 use crate::principal::PrincipalPolicy;
 use crate::retry::RetryPolicy;
 use crate::store::Store;
@@ -39,6 +42,9 @@ pub struct ClientBuilder {
     store: Option<Store>,
     policy: Option<SpendPolicy>,
     payer: Option<Arc<dyn Payer>>,
+    pub(crate) open: Option<OpenBuilder>,
+    /// The rail that was set first.
+    pub(crate) first_rail: Option<Rail>,
     payer_timeout: Option<Duration>,
     payment_headroom: Option<Duration>,
 }
@@ -145,9 +151,11 @@ impl ClientBuilder {
     }
 
     /// Who tops up the wallet when it does not cover a route: a [`TopUpService`](crate::TopUpService), a closure, or any other
-    /// [`Payer`]. It needs a [`spend_policy`](Self::spend_policy).
+    /// [`Payer`]. It needs a [`spend_policy`](Self::spend_policy). Where a 402 offers several ways to pay, the one that was set
+    /// first on this builder is taken.
     pub fn wallet_payer(mut self, payer: impl Payer) -> Self {
         self.payer = Some(Arc::new(payer));
+        self.first_rail.get_or_insert(Rail::Wallet);
         self
     }
 
@@ -187,7 +195,7 @@ impl ClientBuilder {
         let mut options = self.options;
         options.timeout = match self.timeout {
             Some(limit) => limit.map_err(Error::Config)?,
-            None if self.payer.is_some() => WITH_PAYER,
+            None if self.payer.is_some() || self.open.is_some() => WITH_PAYER,
             None => options.timeout,
         };
         let mut extra = self.ca_bundle.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
@@ -208,32 +216,56 @@ impl ClientBuilder {
             let path = store.path().unwrap_or_default().to_string_lossy().into_owned();
             self.observer.tell(Event::StoreCreated { path });
         }
-        let coordinator = match (self.payer, self.policy) {
-            (None, _) => None,
-            (Some(_), None) => {
+        let key_hash = key.as_ref().map(ApiKey::hash).unwrap_or_default().to_owned();
+        let payers = match (self.payer.is_some() || self.open.is_some(), self.policy) {
+            (false, _) => None,
+            (true, None) => {
                 return Err(Error::config(
                     "a payer needs a spend policy that says how much it may spend; set one",
                 ));
             }
-            (Some(payer), Some(policy)) => {
-                let look = BillingStatusLook { exchange: exchange.apart()?, options: options.clone() };
+            (true, Some(policy)) => {
+                let ledger = Ledger::new(store.clone(), Clock::System);
+                let paying = watch::Sender::new(0);
+                let limit = self.payer_timeout.unwrap_or(Duration::from_secs(30));
                 let base_url = exchange.transport().base().as_str().to_owned();
-                let key_hash = key.as_ref().map(ApiKey::hash).unwrap_or_default().to_owned();
-                let coordinator = Coordinator::new(Setup {
-                    wallet: WalletId { base_url, key_hash },
-                    policy,
-                    payer,
-                    limits: Limits {
-                        payer: self.payer_timeout.unwrap_or(Duration::from_secs(30)),
-                        headroom: self.payment_headroom.unwrap_or(Duration::from_secs(5)),
-                    },
-                    ledger: Ledger::new(store.clone(), Clock::System),
-                    look: Box::new(look),
-                    observer: self.observer.clone(),
-                    spawner: Spawner::Background,
-                });
-                coordinator.recover();
-                Some(coordinator)
+                let wallet = match self.payer {
+                    Some(payer) => Some(Coordinator::new(Setup {
+                        wallet: WalletId { base_url, key_hash: key_hash.clone() },
+                        policy: policy.clone(),
+                        payer,
+                        limits: Limits {
+                            payer: limit,
+                            headroom: self.payment_headroom.unwrap_or(Duration::from_secs(5)),
+                        },
+                        ledger: ledger.clone(),
+                        look: Box::new(BillingStatusLook {
+                            exchange: exchange.apart()?,
+                            options: options.clone(),
+                        }),
+                        observer: self.observer.clone(),
+                        spawner: Spawner::Background,
+                        paying: paying.clone(),
+                    })),
+                    None => None,
+                };
+                if let Some(wallet) = &wallet {
+                    wallet.recover();
+                }
+                let open = match self.open {
+                    Some(open) => Some(open(OpenSetup {
+                        transport: exchange.transport().apart()?,
+                        key_hash,
+                        policy,
+                        ledger: ledger.clone(),
+                        observer: self.observer.clone(),
+                        paying: paying.clone(),
+                        limit,
+                    })?),
+                    None => None,
+                };
+                let first = self.first_rail.unwrap_or(Rail::Wallet);
+                Some(Arc::new(Payers { wallet, open, first, ledger, paying }))
             }
         };
         Ok(Client {
@@ -243,7 +275,7 @@ impl ClientBuilder {
             is_closed: Arc::default(),
             observer: self.observer,
             store,
-            coordinator,
+            payers,
         })
     }
 }

@@ -19,8 +19,7 @@ use crate::error::Error;
 use crate::event::Observer;
 use crate::exchange::Exchange;
 use crate::key::KeyKind;
-use crate::payment::wallet::Coordinator;
-use crate::payment::{Clock, Ledger, Payments};
+use crate::payment::{Clock, Ledger, Payers, Payments};
 use crate::store::Store;
 use crate::wire::{BillingStatus, Health, OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
 
@@ -46,7 +45,7 @@ pub struct Client {
     pub(crate) observer: Observer,
     pub(crate) store: Store,
     /// Who pays; `None` where nobody may.
-    pub(crate) coordinator: Option<Coordinator>,
+    pub(crate) payers: Option<Arc<Payers>>,
 }
 
 impl Client {
@@ -166,14 +165,14 @@ impl Client {
 
     /// The payments in this client's store: what was paid, and what may have been.
     pub fn payments(&self) -> Payments {
-        let ledger = self.coordinator.as_ref().map(|coordinator| coordinator.ledger().clone());
+        let ledger = self.payers.as_ref().map(|payers| payers.ledger.clone());
         Payments::new(ledger.unwrap_or_else(|| Ledger::new(self.store.clone(), Clock::System)))
     }
 
     /// Whether a payment is being made right now, for any call of this client or its copies: from when it is in the ledger
     /// until what came of it is.
     pub fn is_paying(&self) -> bool {
-        self.coordinator.as_ref().is_some_and(Coordinator::is_paying)
+        self.payers.as_ref().is_some_and(|payers| payers.is_paying())
     }
 
     /// Takes no more calls, and waits for what must not be broken off: a payment that runs is waited for until its own limit,
@@ -182,8 +181,8 @@ impl Client {
         self.is_closed.store(true, Ordering::Relaxed);
         // Nothing else runs in the background that `limit` could end.
         let _ = limit;
-        if let Some(coordinator) = &self.coordinator {
-            coordinator.until_paid().await;
+        if let Some(payers) = &self.payers {
+            payers.until_paid().await;
         }
     }
 

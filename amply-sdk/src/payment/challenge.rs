@@ -73,6 +73,26 @@ pub enum Refusal {
     NoWallet,
     /// Whose wallet it is cannot be found out, and why.
     PayeeUnknown(String),
+    /// An offer of the open x402 protocol is not acceptable.
+    #[non_exhaustive]
+    Offer {
+        /// Its place in the server's list, from 0.
+        index: usize,
+        /// The stable name of the reason.
+        code: &'static str,
+        /// The reason in words.
+        words: String,
+    },
+    /// The offers of the open x402 protocol are not acceptable as a whole.
+    #[non_exhaustive]
+    OpenChallenge {
+        /// The stable name of the reason.
+        code: &'static str,
+        /// The reason in words.
+        words: String,
+    },
+    /// This server has refused payment after payment on this network; its last reason. Nothing is signed for it for a while.
+    OriginKeepsRejecting(String),
 }
 
 impl Refusal {
@@ -90,6 +110,8 @@ impl Refusal {
             Self::NotBound => "not_bound",
             Self::NoWallet => "no_wallet",
             Self::PayeeUnknown(_) => "payee_unknown",
+            Self::Offer { code, .. } | Self::OpenChallenge { code, .. } => code,
+            Self::OriginKeepsRejecting(_) => "origin_keeps_rejecting",
         }
     }
 }
@@ -111,6 +133,11 @@ impl fmt::Display for Refusal {
                 f.write_str("the call is bound to no principal, so there is no wallet to top up")
             }
             Self::NoWallet => f.write_str("the call has no key that belongs to a wallet"),
+            Self::Offer { index, words, .. } => write!(f, "its offer {}: {words}", index + 1),
+            Self::OpenChallenge { words, .. } => f.write_str(words),
+            Self::OriginKeepsRejecting(why) => {
+                write!(f, "this server has refused payment after payment (last: {})", one_line(why, 100))
+            }
             Self::PayeeUnknown(why) => write!(f, "whose wallet it is cannot be found out ({why})"),
         }
     }

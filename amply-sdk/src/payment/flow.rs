@@ -1,18 +1,24 @@
 //! What a call does with a 402: have it paid within the policy, and send the same request again, unpaid. Reads as the life
 //! of such a call; who pays and how is decided in `wallet`.
 
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::challenge::PaymentChallenge;
+use super::open::{OpenEnd, OpenRail, Order, Running};
 use super::patience;
-use super::problem::{ended, not_applied, refused, unknown};
-use super::record::{Payment, PaymentState};
+use super::payers::Payers;
+use super::problem::{ended, given_up, not_applied, refused, sent_and_not_served, unknown};
+use super::record::{PaidAnswer, Payment, PaymentState, Rail};
 use super::wallet::{Coordinator, Ending, Need, Paid, Verdict};
 use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::Reply;
+use crate::transport::{Fault, HttpAnswer, HttpRequest};
 use crate::wire::{Fields, text_of};
 
 /// What the books get to say what they know to a call whose time is up.
@@ -26,13 +32,83 @@ pub(crate) trait Ask: Send {
     /// Takes note of a payment that was made for this call.
     fn paid(&mut self, payment: &Payment);
 
+    /// The request as it is sent, for a rail that sends it with a payment.
+    fn request(&self) -> HttpRequest;
+
+    /// Takes what came of that as the answer to this call.
+    fn accept(&mut self, answered: Result<HttpAnswer, Fault>) -> Result<Reply, Error>;
+
     fn deadline(&self) -> Instant;
 
     fn key(&self) -> &str;
 }
 
-/// Has a 402 paid for and asks again. The call leads one payment at most, whatever the server says afterwards.
+/// Has a 402 paid for, on one rail, once.
 pub(crate) async fn pay_and_ask_again<A: Ask>(
+    payers: &Payers,
+    challenge: Box<PaymentChallenge>,
+    call: &mut A,
+) -> Result<Reply, Error> {
+    match (payers.rail_for(&challenge), &payers.wallet, &payers.open) {
+        (Some(Rail::Wallet), Some(coordinator), _) => pay_from_wallet(coordinator, challenge, call).await,
+        (Some(Rail::X402), _, Some(open)) => pay_openly(open, challenge, call).await,
+        _ => Err(Error::PaymentRequired(challenge)),
+    }
+}
+
+/// Has the request sent with a payment. A call that ends before does not end that.
+async fn pay_openly<A: Ask>(
+    open: &Arc<dyn OpenRail>,
+    challenge: Box<PaymentChallenge>,
+    call: &mut A,
+) -> Result<Reply, Error> {
+    if challenge.failure().may_have_been_charged {
+        return Err(Error::PaymentRequired(challenge));
+    }
+    let Running { ended: answer, payment_id } =
+        open.clone().pay(Order::new(&challenge, call.request(), call.key()));
+    let end = match timeout_at(call.deadline(), answer).await {
+        Ok(Ok(end)) => end,
+        // Out of time; or the background's own end, with the process.
+        _ => {
+            let id = payment_id.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            return Err(ended(Ending::Late(id), *challenge, 0));
+        }
+    };
+    match end {
+        OpenEnd::Sent { payment, answered } => {
+            call.paid(&payment);
+            call.accept(answered)
+                .map_err(|error| sent_and_not_served(*challenge, payment, error.into_failure()))
+        }
+        OpenEnd::HasLed(payment, Some(answer)) => match answer_again(answer) {
+            Some(answer) => {
+                call.paid(&payment);
+                call.accept(Ok(answer))
+                    .map_err(|error| sent_and_not_served(*challenge, payment, error.into_failure()))
+            }
+            None => Err(sent_and_not_served(*challenge, payment, None)),
+        },
+        OpenEnd::HasLed(payment, None) => Err(sent_and_not_served(*challenge, payment, None)),
+        OpenEnd::Failed(payment) => Err(given_up(*challenge, payment)),
+        OpenEnd::Refused(reasons) => Err(refused(*challenge, reasons)),
+        OpenEnd::SpendLimit(over) => Err(ended(Ending::SpendLimit(over), *challenge, 0)),
+        OpenEnd::Store(message) => Err(Error::Store(message)),
+        OpenEnd::Config(message) => Err(Error::Config(message)),
+    }
+}
+
+/// A kept answer, as it came over the wire.
+fn answer_again(answer: PaidAnswer) -> Option<HttpAnswer> {
+    let header = |(name, value): &(String, String)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+    };
+    let headers = answer.headers.iter().filter_map(header).collect();
+    Some(HttpAnswer { status: StatusCode::from_u16(answer.status).ok()?, headers, body: answer.body })
+}
+
+/// Has the wallet topped up and asks again, unpaid. The call leads one payment at most, whatever the server says afterwards.
+async fn pay_from_wallet<A: Ask>(
     coordinator: &Coordinator,
     mut challenge: Box<PaymentChallenge>,
     call: &mut A,

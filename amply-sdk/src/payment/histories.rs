@@ -12,10 +12,11 @@ use bytes::Bytes;
 use fastrand::Rng;
 use http::Method;
 use proptest::prelude::*;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
-use super::wallet::{Coordinator, Limits, Look, Looked, Setup, Spawner};
+use super::wallet::{Coordinator, Limits, Look, Looked, Setup};
 use super::*;
 use crate::error::{Error, Failure};
 use crate::event::{Event, Observer};
@@ -24,6 +25,7 @@ use crate::key::KeyKind;
 use crate::meta::Meta;
 use crate::money::Usd;
 use crate::store::Store;
+use crate::transport::{Fault, HttpAnswer, HttpRequest};
 use crate::wire::ErrorBody;
 
 const PER_TOPUP: &str = "0.40";
@@ -97,12 +99,7 @@ impl World {
         if *balance >= self.price && !is_stubborn {
             *balance = balance.checked_sub(self.price).unwrap();
             self.served.lock().unwrap().push(key.to_owned());
-            return Ok(Reply {
-                body: Bytes::from_static(br#"{"recommended":"qdrant","request_id":"r"}"#),
-                meta: Meta::default(),
-                request: (Method::POST, "http://127.0.0.1:9".parse().unwrap()),
-                may_have_been_charged: true,
-            });
+            return Ok(self.reply());
         }
         let short = self.price.checked_sub(*balance).unwrap().max(self.price);
         let body = match self.misbehaves().then(|| self.roll(9)) {
@@ -129,6 +126,15 @@ impl World {
         let failure = self.failure(&body, false);
         let words = ErrorBody::parse(&failure.body);
         Err(Error::PaymentRequired(Box::new(PaymentChallenge::new(words, failure, self.now_ms()))))
+    }
+
+    fn reply(&self) -> Reply {
+        Reply {
+            body: Bytes::from_static(br#"{"recommended":"qdrant","request_id":"r"}"#),
+            meta: Meta::default(),
+            request: (Method::POST, "http://127.0.0.1:9".parse().unwrap()),
+            may_have_been_charged: true,
+        }
     }
 
     fn failure(&self, body: &str, may_have_been_charged: bool) -> Failure {
@@ -267,6 +273,23 @@ impl Ask for TheCall {
         self.led.push(payment.id.clone());
     }
 
+    fn request(&self) -> HttpRequest {
+        HttpRequest {
+            method: Method::POST,
+            url: "http://127.0.0.1:9/api/v1/route".parse().unwrap(),
+            body: None,
+            idempotency_key: self.key.parse().ok(),
+            payment: None,
+        }
+    }
+
+    fn accept(&mut self, answered: Result<HttpAnswer, Fault>) -> Result<Reply, Error> {
+        match answered {
+            Ok(answer) if answer.status.is_success() => Ok(self.world.reply()),
+            _ => Err(Error::Server(Box::new(self.world.failure("{}", true)))),
+        }
+    }
+
     fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -278,7 +301,7 @@ impl Ask for TheCall {
 
 /// A process: its tasks end with it.
 struct Process {
-    coordinator: Coordinator,
+    payers: Arc<Payers>,
     tasks: Arc<Mutex<Vec<AbortHandle>>>,
 }
 
@@ -295,9 +318,17 @@ impl Process {
             look: Box::new(TheLook(world.clone())),
             observer: Observer::new(move |event| observed.events.lock().unwrap().push(event.clone())),
             spawner: Spawner::Here(tasks.clone()),
+            paying: watch::Sender::new(0),
         });
         coordinator.recover();
-        Self { coordinator, tasks }
+        let payers = Payers {
+            ledger: coordinator.ledger().clone(),
+            wallet: Some(coordinator),
+            open: None,
+            first: Rail::Wallet,
+            paying: watch::Sender::new(0),
+        };
+        Self { payers: Arc::new(payers), tasks }
     }
 
     fn crash(&self) {
@@ -310,15 +341,18 @@ impl Process {
 /// A call, the payments that it led, and how it ended.
 type EndedCall = (String, Vec<String>, Result<(), Error>);
 
-async fn call(world: Arc<World>, coordinator: Coordinator, key: String, within_ms: u32) -> EndedCall {
+async fn call(world: Arc<World>, payers: Arc<Payers>, key: String, within_ms: u32) -> EndedCall {
     world.a_while(within_ms).await;
     let mut call =
         TheCall { deadline: Instant::now() + Duration::from_secs(60), world, key, led: Vec::new() };
-    let under_way = coordinator.call_under_way().await;
+    let under_way = match &payers.wallet {
+        Some(coordinator) => Some(coordinator.call_under_way().await),
+        None => None,
+    };
     let first = call.ask().await;
     drop(under_way);
     let answered = match first {
-        Err(Error::PaymentRequired(challenge)) => pay_and_ask_again(&coordinator, challenge, &mut call).await,
+        Err(Error::PaymentRequired(challenge)) => pay_and_ask_again(&payers, challenge, &mut call).await,
         answered => answered,
     };
     (call.key, call.led, answered.map(|_| ()))
@@ -334,8 +368,7 @@ async fn history(seed: u64, calls: usize, processes: usize, mischief: u32, is_id
     let mut tasks = Vec::new();
     for number in 0..calls {
         let process = &running[rng.usize(0..running.len())];
-        let task =
-            tokio::spawn(call(world.clone(), process.coordinator.clone(), format!("call-{number}"), 2_000));
+        let task = tokio::spawn(call(world.clone(), process.payers.clone(), format!("call-{number}"), 2_000));
         // A process that ends takes its calls with it.
         process.tasks.lock().unwrap().push(task.abort_handle());
         tasks.push(task);
@@ -458,7 +491,7 @@ fn where_nobody_misbehaves_calls_that_come_at_once_are_answered_by_two_top_ups_a
             let store = Store::in_memory();
             let process = Process::start(&world, &store);
             let call = |number| {
-                tokio::spawn(call(world.clone(), process.coordinator.clone(), format!("call-{number}"), 1))
+                tokio::spawn(call(world.clone(), process.payers.clone(), format!("call-{number}"), 1))
             };
             let calls: Vec<_> = (0..64).map(call).collect();
             for call in calls {

@@ -3,13 +3,18 @@
 //!
 //! A payment only ever goes on: intent → sent → rejected, unknown or settled. Only a person's verdict lets one go back.
 
+#[cfg(feature = "x402-evm")]
+mod open;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 
+#[cfg(feature = "x402-evm")]
+pub(crate) use self::open::{EndedOpen, OpenTerms, WantedOpen};
 use super::policy::{Cap, SpendPolicy};
-use super::record::{PaidCall, Payment, PaymentState, Rail, Receipt, Verdict, WalletId};
+use super::record::{PaidAnswer, PaidCall, Payment, PaymentState, Rail, Receipt, Verdict, WalletId};
 use crate::error::Error;
 use crate::money::Usd;
 use crate::store::{Query, Rows, Store, StoreError};
@@ -149,6 +154,9 @@ impl Ledger {
             }
             payment.state = PaymentState::Sent;
             payment.lease_until_ms = books.lease_end();
+            if let Some(open) = &mut payment.open {
+                open.has_left = true;
+            }
             Ok(())
         })
         .await
@@ -300,6 +308,12 @@ impl Ledger {
         .await
     }
 
+    /// The answer to the request that carried a payment, if one came and it is not older than a day.
+    pub(crate) async fn answer(&self, id: &str) -> Result<Option<PaidAnswer>, Error> {
+        let (id, oldest) = (id.to_owned(), self.clock.now_ms().saturating_sub(DAY_MS));
+        self.transaction(move |rows| rows.answer(&id, oldest)).await
+    }
+
     /// Writes a person's verdict on a payment that nothing else tells of.
     pub(crate) async fn resolve(&self, id: &str, verdict: Verdict) -> Result<Payment, Error> {
         let payment = self.look(id).await?;
@@ -414,9 +428,7 @@ struct Books {
 
 impl Books {
     fn begin(&self, rows: &mut dyn Rows, wanted: &Wanted, policy: &SpendPolicy) -> Result<Begun, StoreError> {
-        if let Some(block) = rows.block()? {
-            return Err(format!("{}; then `amply payments unblock`", block.reason));
-        }
+        self.check_block(rows)?;
         if self.open_for(rows, &wanted.wallet, wanted.principal_id.as_deref())?.is_some() {
             return Ok(Begun::Held);
         }
@@ -472,6 +484,7 @@ impl Books {
                 .collect(),
             reason: None,
             receipt: None,
+            open: None,
             created_ms: now,
             ended_ms: None,
             day: today,
@@ -482,6 +495,13 @@ impl Books {
         };
         rows.insert(&payment)?;
         Ok(Begun::Intended(Box::new(payment), served))
+    }
+
+    fn check_block(&self, rows: &mut dyn Rows) -> Result<(), StoreError> {
+        match rows.block()? {
+            Some(block) => Err(format!("{}; then `amply payments unblock`", block.reason)),
+            None => Ok(()),
+        }
     }
 
     /// The day that counts, and what it has cost so far. A clock that jumps back frees nothing.

@@ -3,10 +3,13 @@
 mod challenge;
 mod flow;
 mod ledger;
+mod open;
+mod payers;
 mod payments;
 mod policy;
 mod problem;
 mod record;
+mod running;
 pub(crate) mod wallet;
 #[cfg(feature = "x402-evm")]
 pub(crate) mod x402;
@@ -19,11 +22,14 @@ use std::time::Duration;
 pub use self::challenge::{PaymentChallenge, Refusal};
 pub(crate) use self::flow::{Ask, pay_and_ask_again};
 pub(crate) use self::ledger::{Clock, Ledger};
+pub(crate) use self::open::{OpenBuilder, OpenSetup};
+pub(crate) use self::payers::Payers;
 pub use self::payments::Payments;
 pub use self::policy::{Cap, SpendPolicy};
 pub use self::problem::PaymentProblem;
 pub(crate) use self::record::WalletId;
-pub use self::record::{PaidCall, Payment, PaymentState, Rail, Receipt, Verdict};
+pub use self::record::{OpenPayment, PaidAnswer, PaidCall, Payment, PaymentState, Rail, Receipt, Verdict};
+pub(crate) use self::running::Spawner;
 pub use self::wallet::{Payer, TopUp, TopUpFuture, TopUpRequest, TopUpService};
 
 /// How long a credit is waited for before it is looked for again: 0.25 s, 1 s, then twice as long each time.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::ledger::{Clock, Ledger};
-use super::record::{Payment, Verdict};
+use super::record::{PaidAnswer, Payment, Verdict};
 use crate::error::Error;
 use crate::store::Store;
 
@@ -38,6 +38,15 @@ impl Payments {
     /// [`Error::Invalid`] when there is none of this id, [`Error::Store`] when it cannot be read.
     pub async fn show(&self, id: &str) -> Result<Payment, Error> {
         self.0.look(id).await
+    }
+
+    /// The answer to the request that carried a payment of the open x402 protocol: what was paid for. It is kept for a day;
+    /// `None` when none came, for a top-up, and afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it cannot be read.
+    pub async fn answer(&self, id: &str) -> Result<Option<PaidAnswer>, Error> {
+        self.0.answer(id).await
     }
 
     /// Says what became of a payment that is unknown, or settled and not applied. It then keeps nobody from paying; one that

@@ -25,6 +25,8 @@ pub struct SpendPolicy {
     per_day: Option<Usd>,
     minimum_topup: Option<Usd>,
     per_process_only: bool,
+    #[cfg(feature = "x402-evm")]
+    open: super::x402::rail::OpenRules,
 }
 
 /// A limit of a [`SpendPolicy`].
@@ -90,6 +92,26 @@ impl SpendPolicy {
     pub fn per_process_only(mut self) -> Self {
         self.per_process_only = true;
         self
+    }
+
+    #[cfg(feature = "x402-evm")]
+    pub(super) fn open_rules(&self) -> &super::x402::rail::OpenRules {
+        &self.open
+    }
+
+    #[cfg(feature = "x402-evm")]
+    pub(super) fn open_rules_mut(&mut self) -> &mut super::x402::rail::OpenRules {
+        &mut self.open
+    }
+
+    #[cfg(feature = "x402-evm")]
+    pub(super) fn per_request_cap(&self) -> Option<Usd> {
+        self.per_request
+    }
+
+    #[cfg(feature = "x402-evm")]
+    pub(super) fn per_day_cap(&self) -> Option<Usd> {
+        self.per_day
     }
 
     pub(crate) fn is_per_process_only(&self) -> bool {

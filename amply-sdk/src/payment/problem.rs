@@ -6,7 +6,7 @@ use super::challenge::{PaymentChallenge, Refusal};
 use super::ledger::Over;
 use super::record::{Payment, PaymentState};
 use super::wallet::Ending;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::money::Usd;
 use crate::text::one_line;
 
@@ -20,16 +20,17 @@ pub struct PaymentProblem {
     pub(crate) message: String,
     pub(crate) hint: String,
     pub(crate) payment_id: Option<String>,
+    pub(crate) answer: Option<Box<Failure>>,
 }
 
 impl PaymentProblem {
     fn new(challenge: PaymentChallenge, message: String, hint: &str) -> Self {
-        Self { challenge, payment: None, payment_id: None, message, hint: hint.to_owned() }
+        Self { challenge, payment: None, payment_id: None, message, hint: hint.to_owned(), answer: None }
     }
 
     fn of(challenge: PaymentChallenge, payment: Box<Payment>, message: String, hint: String) -> Self {
         let payment_id = Some(payment.id.clone());
-        Self { challenge, payment: Some(payment), payment_id, message, hint }
+        Self { challenge, payment: Some(payment), payment_id, message, hint, answer: None }
     }
 
     /// The id of the payment in the ledger; `None` where none was begun.
@@ -40,6 +41,11 @@ impl PaymentProblem {
     /// What the payment takes, in USD; `None` where none was begun.
     pub fn amount_usd(&self) -> Option<Usd> {
         self.payment.as_ref().map(|payment| payment.amount)
+    }
+
+    /// The last answer of the server: to the request that carried the payment where there was one, else the 402.
+    pub fn failure(&self) -> &Failure {
+        self.answer.as_deref().unwrap_or(self.challenge.failure())
     }
 
     /// What happened, in words.
@@ -124,7 +130,7 @@ pub(super) fn ended(ending: Ending, challenge: PaymentChallenge, now_ms: i64) ->
         Ending::NoLeader | Ending::Late(None) => out_of_time(challenge),
         Ending::Late(Some(payment_id)) => {
             let message = format!(
-                "the time for this call ran out while a top-up was being made (payment {payment_id})"
+                "the time for this call ran out while a payment was being made (payment {payment_id})"
             );
             let hint = format!(
                 "it goes on by itself; see `amply payments show {payment_id}`, then make the same call again"
@@ -138,6 +144,46 @@ pub(super) fn ended(ending: Ending, challenge: PaymentChallenge, now_ms: i64) ->
         Ending::Store(message) => Error::Store(message),
         Ending::Config(message) => Error::Config(message),
     }
+}
+
+/// The error of a call whose request carried a payment, by what is known of the money. `answer` is what came back.
+pub(super) fn sent_and_not_served(
+    challenge: PaymentChallenge,
+    payment: Box<Payment>,
+    answer: Option<Box<Failure>>,
+) -> Error {
+    let Payment { id, amount, .. } = &*payment;
+    let why = payment.reason.as_deref().map_or_else(String::new, |why| format!(": {}", one_line(why, 200)));
+    let (message, hint): (_, String) = match payment.state {
+        PaymentState::Rejected => (
+            format!("the server did not take the payment of {amount} USD (payment {id}){why}"),
+            "the signature counts for the caps until its time is over; mend what the server says, and make the call again".into(),
+        ),
+        PaymentState::Settled | PaymentState::SettledNotApplied => (
+            format!("a payment of {amount} USD was taken (payment {id}), and what it was for did not come{why}"),
+            "it is not paid again; ask the server's operator for it, with the request's id".into(),
+        ),
+        _ => (
+            format!("a payment of {amount} USD may have been taken (payment {id}), and nothing tells{why}"),
+            format!("it is not paid again for this call; see `amply payments show {id}`"),
+        ),
+    };
+    let state = payment.state;
+    let problem =
+        Box::new(PaymentProblem { answer, ..PaymentProblem::of(challenge, payment, message, hint) });
+    match state {
+        PaymentState::Rejected => Error::PaymentFailed(problem),
+        PaymentState::Settled | PaymentState::SettledNotApplied => Error::PaymentNotApplied(problem),
+        _ => Error::PaymentUnknown(problem),
+    }
+}
+
+/// A payment that was given up before anything was sent.
+pub(super) fn given_up(challenge: PaymentChallenge, payment: Box<Payment>) -> Error {
+    let why = payment.reason.as_deref().map_or_else(String::new, |why| one_line(why, 300));
+    let message = format!("the payment of {} USD was not made: {why}", payment.amount);
+    let hint = "nothing was paid; mend that, and make the same call again".to_owned();
+    Error::PaymentFailed(Box::new(PaymentProblem::of(challenge, payment, message, hint)))
 }
 
 fn over_limit(challenge: PaymentChallenge, over: &Over) -> Error {

@@ -43,6 +43,8 @@ pub struct Payment {
     pub reason: Option<String>,
     /// What the payer said of it.
     pub receipt: Option<Receipt>,
+    /// What is known of a payment by the open x402 protocol; `None` for a top-up.
+    pub open: Option<OpenPayment>,
     #[serde(rename = "created_at", serialize_with = "as_time")]
     pub(crate) created_ms: i64,
     #[serde(rename = "ended_at", serialize_with = "as_optional_time")]
@@ -62,6 +64,40 @@ pub struct Payment {
     pub(crate) request: String,
     #[serde(skip)]
     pub(crate) balance_before: Option<Usd>,
+}
+
+/// What is particular to a payment by the open x402 protocol. The signature itself is kept nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct OpenPayment {
+    /// The network, such as `eip155:8453`.
+    pub network: String,
+    /// The token's contract.
+    pub asset: String,
+    /// Who is paid.
+    pub pay_to: String,
+    /// The number that makes it the only payment of its kind: it can be taken once.
+    pub nonce: String,
+    /// Seconds since 1970 after which it cannot be taken any more.
+    pub valid_before: i64,
+    /// The transaction on the network, where the server named one.
+    pub transaction: Option<String>,
+    /// The server's receipt as it came, JSON.
+    pub receipt_json: Option<String>,
+    /// Whether the signature has left this process. From then on the payment counts, whatever the server answers.
+    pub has_left: bool,
+}
+
+/// The answer to a request that carried a payment, as it is kept for a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PaidAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names and values of the headers.
+    pub headers: Vec<(String, String)>,
+    /// The body as it came.
+    pub body: bytes::Bytes,
 }
 
 /// One call that a payment served.
@@ -118,6 +154,8 @@ impl Receipt {
 pub enum Rail {
     /// A top-up of the prepaid wallet.
     Wallet,
+    /// A signed transfer by the open x402 protocol.
+    X402,
 }
 
 /// How far a payment came. It only ever goes on; a person's [`Verdict`] stands beside it.
@@ -186,7 +224,7 @@ macro_rules! words {
     };
 }
 
-words!(Rail, "rail": "wallet" = Rail::Wallet);
+words!(Rail, "rail": "wallet" = Rail::Wallet, "x402" = Rail::X402);
 words!(
     PaymentState, "state":
     "intent" = PaymentState::Intent,
@@ -225,17 +263,26 @@ impl Payment {
         self.verdict.is_none() && matches!(self.state, PaymentState::Intent | PaymentState::Sent)
     }
 
-    /// Whether money moved, or may have.
+    /// Whether it uses up a cap at all. A signature that has left the process does, whatever the server said of it: it may be
+    /// used until its time is over.
     pub(crate) fn counts(&self) -> bool {
-        match self.verdict {
-            Some(verdict) => verdict == Verdict::Settled,
-            None => self.state != PaymentState::Rejected,
+        match (self.verdict, &self.open) {
+            (Some(verdict), _) => verdict == Verdict::Settled,
+            (None, Some(open)) => open.has_left || self.state != PaymentState::Rejected,
+            (None, None) => self.state != PaymentState::Rejected,
         }
     }
 
-    /// Whether it uses up the cap of a day: its own, and each later one while it is open.
+    /// Whether it uses up the cap of a day. A top-up: its own day, and each later one while it is open. A signed transfer:
+    /// its own day, and each until an hour after its end.
     pub(crate) fn counts_on(&self, day: i64) -> bool {
-        self.counts() && (self.day == day || (self.day < day && self.is_open()))
+        let is_later = |last: i64| self.day < day && day <= last;
+        self.counts()
+            && (self.day == day
+                || match &self.open {
+                    Some(open) => is_later(open.valid_before.saturating_add(3_600).div_euclid(86_400)),
+                    None => is_later(i64::MAX) && self.is_open(),
+                })
     }
 
     /// Whether it keeps others from paying for this wallet.

@@ -1,11 +1,13 @@
 //! Rows in memory: gone with the process.
 
 use super::rows::{Block, Query, Rows, StoreError};
-use crate::payment::Payment;
+use crate::payment::{PaidAnswer, Payment, Rail};
 
 #[derive(Default)]
 pub(super) struct Memory {
     payments: Vec<Payment>,
+    /// By payment, with the time from which they are kept.
+    answers: Vec<(String, i64, PaidAnswer)>,
 }
 
 impl Rows for Memory {
@@ -16,6 +18,7 @@ impl Rows for Memory {
             Query::Open => payment.is_open(),
             Query::Day(day) => payment.counts_on(day),
             Query::LedBy(call_key) => payment.was_led_by(call_key),
+            Query::OpenOf(base_url) => payment.rail == Rail::X402 && payment.base_url == base_url,
         };
         Ok(self.payments.iter().filter(is_asked_for).cloned().collect())
     }
@@ -33,6 +36,23 @@ impl Rows for Memory {
             }
             None => Err(format!("the payment {} is gone from the ledger", payment.id)),
         }
+    }
+
+    fn keep_answer(
+        &mut self,
+        id: &str,
+        answer: &PaidAnswer,
+        now_ms: i64,
+        older_than_ms: i64,
+    ) -> Result<(), StoreError> {
+        self.answers.retain(|(of, kept_ms, _)| of != id && *kept_ms >= older_than_ms);
+        self.answers.push((id.to_owned(), now_ms, answer.clone()));
+        Ok(())
+    }
+
+    fn answer(&mut self, id: &str, older_than_ms: i64) -> Result<Option<PaidAnswer>, StoreError> {
+        let kept = self.answers.iter().find(|(of, kept_ms, _)| of == id && *kept_ms >= older_than_ms);
+        Ok(kept.map(|(_, _, answer)| answer.clone()))
     }
 
     fn newest_day(&mut self) -> Result<Option<i64>, StoreError> {

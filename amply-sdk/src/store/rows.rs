@@ -1,7 +1,7 @@
 //! What the ledger asks of a store, within one transaction: rows in, rows out. All rules are in `payment::ledger`, so
 //! that they hold wherever the rows are kept.
 
-use crate::payment::Payment;
+use crate::payment::{PaidAnswer, Payment};
 
 /// Why the store could not do it, and what to do; for a person.
 pub(crate) type StoreError = String;
@@ -18,6 +18,9 @@ pub(crate) enum Query<'a> {
     Day(i64),
     /// Those that a call led.
     LedBy(&'a str),
+    /// Those by the open protocol that a server asked for.
+    #[cfg_attr(not(feature = "x402-evm"), expect(dead_code, reason = "asked by the open rail alone"))]
+    OpenOf(&'a str),
 }
 
 /// Why nothing is paid from a store until a person says so.
@@ -34,6 +37,19 @@ pub(crate) trait Rows {
 
     /// Writes a row that is there already.
     fn update(&mut self, payment: &Payment) -> Result<(), StoreError>;
+
+    #[cfg_attr(not(feature = "x402-evm"), expect(dead_code, reason = "asked by the open rail alone"))]
+    /// Keeps the answer to the request that carried a payment, and forgets those that were kept before `older_than_ms`.
+    fn keep_answer(
+        &mut self,
+        id: &str,
+        answer: &PaidAnswer,
+        now_ms: i64,
+        older_than_ms: i64,
+    ) -> Result<(), StoreError>;
+
+    /// The kept answer, if there is one that is not older.
+    fn answer(&mut self, id: &str, older_than_ms: i64) -> Result<Option<PaidAnswer>, StoreError>;
 
     /// The latest day of any row.
     fn newest_day(&mut self) -> Result<Option<i64>, StoreError>;

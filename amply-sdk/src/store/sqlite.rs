@@ -14,7 +14,7 @@ use super::rows::{Block, Query, Rows, StoreError};
 use super::{Place, Store, Work};
 use crate::error::Error;
 use crate::money::Usd;
-use crate::payment::{PaidCall, Payment};
+use crate::payment::{OpenPayment, PaidAnswer, PaidCall, Payment, Rail};
 
 /// The schema of this version. A file of a newer one is refused and left as it is.
 const VERSION: i64 = 1;
@@ -46,8 +46,8 @@ CREATE TABLE payment (
     nonce TEXT,
     valid_before INTEGER,
     \"transaction\" TEXT,
+    has_left INTEGER NOT NULL,
     receipt_json TEXT,
-    answer BLOB,
     error TEXT,
     created_ms INTEGER NOT NULL,
     ended_ms INTEGER
@@ -70,6 +70,15 @@ CREATE TABLE payment_call (
     PRIMARY KEY (payment_id, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX payment_call_by_key ON payment_call (call_key) WHERE led = 1;
+
+-- The answers to requests that carried a payment; kept for a day.
+CREATE TABLE payment_answer (
+    payment_id TEXT PRIMARY KEY REFERENCES payment (id),
+    status INTEGER NOT NULL,
+    headers_json TEXT NOT NULL,
+    body BLOB NOT NULL,
+    kept_ms INTEGER NOT NULL
+) STRICT;
 
 -- Nothing is paid while there is a row.
 CREATE TABLE block (
@@ -98,8 +107,8 @@ CREATE INDEX outbox_due ON outbox (base_url, principal, state, not_before_ms);
 ";
 
 const COLUMNS: &str = "id, rail, base_url, wallet, principal_id, idempotency_key, amount_nano_usd, counts_on_day, state, \
-     verdict, owner, lease_until_ms, tried_ms, request_body, balance_before_nano_usd, receipt_json, error, created_ms, \
-     ended_ms";
+     verdict, owner, lease_until_ms, tried_ms, request_body, balance_before_nano_usd, network, asset, pay_to, nonce, \
+     valid_before, \"transaction\", has_left, receipt_json, error, created_ms, ended_ms";
 
 impl Store {
     /// Opens a store in a file, and makes it where there is none: the folder for its owner alone (0700), the file too
@@ -308,12 +317,16 @@ impl InTransaction<'_> {
             Query::All => ("1".to_owned(), None, None),
             Query::Id(id) => ("id = :text".to_owned(), Some(id), None),
             Query::Open => (OPEN.to_owned(), None, None),
-            Query::Day(day) => (format!("counts_on_day >= :number OR ({OPEN})"), None, Some(day)),
+            // A signed transfer may count on the day after its own.
+            Query::Day(day) => (format!("counts_on_day >= :number - 1 OR ({OPEN})"), None, Some(day)),
             Query::LedBy(call_key) => (
                 "id IN (SELECT payment_id FROM payment_call WHERE led = 1 AND call_key = :text)".to_owned(),
                 Some(call_key),
                 None,
             ),
+            Query::OpenOf(base_url) => {
+                ("rail = 'x402' AND base_url = :text".to_owned(), Some(base_url), None)
+            }
         };
         // A name that a condition does not use is bound all the same.
         let sql = format!(
@@ -345,20 +358,28 @@ impl InTransaction<'_> {
             true => {
                 "INSERT INTO payment (id, rail, base_url, wallet, principal_id, idempotency_key, amount_nano_usd, \
                  counts_on_day, state, verdict, owner, lease_until_ms, tried_ms, request_body, \
-                 balance_before_nano_usd, receipt_json, error, created_ms, ended_ms) \
+                 balance_before_nano_usd, network, asset, pay_to, nonce, valid_before, \"transaction\", has_left, \
+                 receipt_json, error, created_ms, ended_ms) \
                  VALUES (:id, :rail, :base_url, :wallet, :principal_id, :idempotency_key, :amount, :day, :state, \
-                 :verdict, :owner, :lease, :tried, :request, :before, :receipt, :error, :created, :ended)"
+                 :verdict, :owner, :lease, :tried, :request, :before, :network, :asset, :pay_to, :nonce, \
+                 :valid_before, :transaction, :has_left, :receipt, :error, :created, :ended)"
             }
             false => {
                 "UPDATE payment SET rail = :rail, base_url = :base_url, wallet = :wallet, \
                  principal_id = :principal_id, idempotency_key = :idempotency_key, amount_nano_usd = :amount, \
                  counts_on_day = :day, state = :state, verdict = :verdict, owner = :owner, \
                  lease_until_ms = :lease, tried_ms = :tried, request_body = :request, \
-                 balance_before_nano_usd = :before, receipt_json = :receipt, error = :error, \
+                 balance_before_nano_usd = :before, network = :network, asset = :asset, pay_to = :pay_to, \
+                 nonce = :nonce, valid_before = :valid_before, \"transaction\" = :transaction, \
+                 has_left = :has_left, receipt_json = :receipt, error = :error, \
                  created_ms = :created, ended_ms = :ended WHERE id = :id"
             }
         };
-        let receipt = payment.receipt.as_ref().and_then(|receipt| serde_json::to_string(receipt).ok());
+        let open = payment.open.as_ref();
+        let receipt = match open {
+            Some(open) => open.receipt_json.clone(),
+            None => payment.receipt.as_ref().and_then(|receipt| serde_json::to_string(receipt).ok()),
+        };
         self.connection.execute(
             sql,
             named_params! {
@@ -377,6 +398,13 @@ impl InTransaction<'_> {
                 ":tried": payment.tried_ms,
                 ":request": payment.request,
                 ":before": payment.balance_before.and_then(Usd::to_nano_up),
+                ":network": open.map(|open| &open.network),
+                ":asset": open.map(|open| &open.asset),
+                ":pay_to": open.map(|open| &open.pay_to),
+                ":nonce": open.map(|open| &open.nonce),
+                ":valid_before": open.map(|open| open.valid_before),
+                ":transaction": open.and_then(|open| open.transaction.as_ref()),
+                ":has_left": open.is_some_and(|open| open.has_left),
                 ":receipt": receipt,
                 ":error": payment.reason,
                 ":created": payment.created_ms,
@@ -416,6 +444,38 @@ impl Rows for InTransaction<'_> {
         }
     }
 
+    fn keep_answer(
+        &mut self,
+        id: &str,
+        answer: &PaidAnswer,
+        now_ms: i64,
+        older_than_ms: i64,
+    ) -> Result<(), StoreError> {
+        let headers = serde_json::to_string(&answer.headers).unwrap_or_default();
+        let forget =
+            self.connection.execute("DELETE FROM payment_answer WHERE kept_ms < ?1", [older_than_ms]);
+        let kept = forget.and_then(|_| {
+            self.connection.execute(
+                "INSERT OR REPLACE INTO payment_answer (payment_id, status, headers_json, body, kept_ms) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![id, answer.status, headers, &*answer.body, now_ms],
+            )
+        });
+        kept.map(|_| ()).map_err(|error| self.refuse(error))
+    }
+
+    fn answer(&mut self, id: &str, older_than_ms: i64) -> Result<Option<PaidAnswer>, StoreError> {
+        let sql =
+            "SELECT status, headers_json, body FROM payment_answer WHERE payment_id = ?1 AND kept_ms >= ?2";
+        let answer = self.connection.query_row(sql, params![id, older_than_ms], |row| {
+            let headers: String = row.get(1)?;
+            let body: Vec<u8> = row.get(2)?;
+            let headers = serde_json::from_str(&headers).unwrap_or_default();
+            Ok(PaidAnswer { status: row.get(0)?, headers, body: body.into() })
+        });
+        answer.optional().map_err(|error| self.refuse(error))
+    }
+
     fn newest_day(&mut self) -> Result<Option<i64>, StoreError> {
         let newest =
             self.connection.query_row("SELECT max(counts_on_day) FROM payment", [], |row| row.get(0));
@@ -435,9 +495,24 @@ impl Rows for InTransaction<'_> {
 
 fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
     let receipt: Option<String> = row.get("receipt_json")?;
+    let rail = row.get::<_, Word<Rail>>("rail")?.0;
+    let open = match rail {
+        Rail::X402 => Some(OpenPayment {
+            network: row.get("network")?,
+            asset: row.get("asset")?,
+            pay_to: row.get("pay_to")?,
+            nonce: row.get("nonce")?,
+            valid_before: row.get("valid_before")?,
+            transaction: row.get("transaction")?,
+            receipt_json: receipt.clone(),
+            has_left: row.get("has_left")?,
+        }),
+        Rail::Wallet => None,
+    };
     Ok(Payment {
         id: row.get("id")?,
-        rail: row.get::<_, Word<_>>("rail")?.0,
+        rail,
+        open,
         state: row.get::<_, Word<_>>("state")?.0,
         verdict: row.get::<_, Option<Word<_>>>("verdict")?.map(|word| word.0),
         amount: Usd::from_nano(row.get("amount_nano_usd")?),

@@ -44,6 +44,7 @@ pub(crate) struct EndedOpen {
     pub(crate) transaction: Option<String>,
     pub(crate) receipt_json: Option<String>,
     pub(crate) answer: Option<PaidAnswer>,
+    pub(crate) route_id: Option<String>,
 }
 
 impl Ledger {
@@ -97,6 +98,9 @@ impl Ledger {
             if let Some(open) = &mut payment.open {
                 open.transaction = ended.transaction.or(open.transaction.take());
                 open.receipt_json = ended.receipt_json.or(open.receipt_json.take());
+            }
+            if let (Some(call), Some(route_id)) = (payment.calls.first_mut(), ended.route_id) {
+                call.route_id = Some(route_id);
             }
             rows.update(&payment)?;
             if let Some(answer) = &ended.answer {
@@ -185,7 +189,8 @@ fn first_payees(payments: &[Payment]) -> Vec<(String, String)> {
 
 /// The networks on which the latest payments were refused, one after the other, and not long ago.
 fn refusing(payments: &[Payment], now_ms: i64) -> Vec<(String, String)> {
-    let mut networks: Vec<&str> = payments.iter().filter_map(|payment| Some(&*payment.open.as_ref()?.network)).collect();
+    let mut networks: Vec<&str> =
+        payments.iter().filter_map(|payment| Some(&*payment.open.as_ref()?.network)).collect();
     networks.sort_unstable();
     networks.dedup();
     let is_refusing = |network: &&str| {

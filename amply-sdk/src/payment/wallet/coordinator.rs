@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::look::{Look, Looked};
@@ -21,6 +20,7 @@ use crate::payment::ledger::{Begun, Ended, Ledger, Over, Wanted, WantedCall};
 use crate::payment::patience;
 use crate::payment::policy::SpendPolicy;
 use crate::payment::record::{Payment, PaymentState, WalletId};
+use crate::payment::running::{Counted, Spawner, hold};
 
 /// How long the first call waits for others that are under way: what they need too is then paid for at once.
 const GATHER: Duration = Duration::from_millis(500);
@@ -48,30 +48,8 @@ pub(crate) struct Setup {
     pub(crate) look: Box<dyn Look>,
     pub(crate) observer: Observer,
     pub(crate) spawner: Spawner,
-}
-
-/// Where rounds and payments run.
-pub(crate) enum Spawner {
-    Background,
-    #[cfg(test)]
-    Here(Arc<Mutex<Vec<tokio::task::AbortHandle>>>),
-}
-
-impl Spawner {
-    fn spawn<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> Result<JoinHandle<T>, Error> {
-        match self {
-            Self::Background => Ok(crate::background::handle()?.spawn(task)),
-            #[cfg(test)]
-            Self::Here(tasks) => {
-                let task = tokio::spawn(task);
-                tasks.lock().unwrap().push(task.abort_handle());
-                Ok(task)
-            }
-        }
-    }
+    /// Payments that are being made, until what came of them is written down.
+    pub(crate) paying: watch::Sender<usize>,
 }
 
 /// What a call that was answered 402 needs.
@@ -143,8 +121,6 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Calls whose first answer is awaited.
     under_way: watch::Sender<usize>,
-    /// Payments that are being made, until what came of them is written down.
-    paying: watch::Sender<usize>,
     /// Payments whose calls have not been answered yet.
     turns: watch::Sender<usize>,
 }
@@ -165,28 +141,10 @@ struct Waiter {
     running: Arc<Mutex<Option<String>>>,
 }
 
-/// Counts itself for as long as it lives.
-#[derive(Debug)]
-pub(crate) struct Counted(watch::Sender<usize>);
-
-impl Counted {
-    fn new(counter: &watch::Sender<usize>) -> Self {
-        counter.send_modify(|count| *count += 1);
-        Self(counter.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
-    }
-}
-
 impl Coordinator {
     pub(crate) fn new(setup: Setup) -> Self {
-        let (under_way, paying, turns) =
-            (watch::Sender::new(0), watch::Sender::new(0), watch::Sender::new(0));
-        Self(Arc::new(Shared { setup, queue: Mutex::default(), under_way, paying, turns }))
+        let (under_way, turns) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self(Arc::new(Shared { setup, queue: Mutex::default(), under_way, turns }))
     }
 
     /// Looks after a payment that an earlier process left open. In the background; it asks nobody where there is none.
@@ -219,16 +177,6 @@ impl Coordinator {
             let _ = timeout(GATHER, self.0.turns.subscribe().wait_for(|count| *count == 0)).await;
         }
         counted
-    }
-
-    /// Waits until no payment is being made any more. Each payer has its own limit.
-    pub(crate) async fn until_paid(&self) {
-        // The sender lives as long as this.
-        let _ = self.0.paying.subscribe().wait_for(|count| *count == 0).await;
-    }
-
-    pub(crate) fn is_paying(&self) -> bool {
-        *self.0.paying.borrow() > 0
     }
 
     /// Waits until the need is met, or cannot be.
@@ -347,6 +295,7 @@ impl Shared {
                 },
                 Err(error) => return tell_all(batch, &Verdict::End(error.into())),
             }
+            batch.retain(|waiter| !waiter.answer.is_closed());
             self.refuse_too_dear(&mut batch, balance);
             if !self.put_leader_first(&mut batch) {
                 return;
@@ -413,6 +362,7 @@ impl Shared {
                 batch.insert(0, leader);
                 true
             }
+            None if batch.is_empty() => false,
             None => {
                 let (led, late) = std::mem::take(batch).into_iter().partition(|waiter| waiter.need.has_led);
                 tell_all(late, &Verdict::End(Ending::NoLeader));
@@ -480,7 +430,7 @@ impl Shared {
         let observer = &self.setup.observer;
         let turn = Arc::new(Counted::new(&self.turns));
         // From here on the process must not end before the payer's answer is in the ledger.
-        let counted = Counted::new(&self.paying);
+        let counted = Counted::new(&self.setup.paying);
         for waiter in &served {
             *lock(&waiter.running) = Some(payment.id.clone());
         }
@@ -561,7 +511,7 @@ impl Shared {
     /// Asks the payer and writes down what came of it. A store that fails now changes nothing about the money: the row stays
     /// `sent`, and becomes unknown when its lease ends.
     async fn ask_and_note(&self, payment: Payment, first: bool) -> Payment {
-        let _counted = Counted::new(&self.paying);
+        let _counted = Counted::new(&self.setup.paying);
         let ended = self.ask(&payment).await;
         let noted = match self.setup.ledger.end(&payment.id, ended.clone(), first).await {
             Ok(noted) => noted,
@@ -627,38 +577,28 @@ impl Shared {
         let payer = self.setup.payer.clone();
         // A task of its own, so that a payer that panics takes nothing with it.
         let asking = self.setup.spawner.spawn(async move { payer.top_up(&request).await });
-        let mut asking = match asking {
+        let asking = match asking {
             Ok(asking) => asking,
             Err(error) => return Ended::Unknown(error.to_string()),
         };
-        let limit = Instant::now() + self.setup.limits.payer;
-        let turn = self.setup.ledger.lease() / 3;
-        loop {
-            let until = limit.min(Instant::now() + turn);
-            match timeout_at(until, &mut asking).await {
-                Ok(Ok(TopUp::Settled(receipt)))
-                    if receipt.credited_usd.to_nano_up().is_none_or(|nano| nano <= 0) =>
-                {
+        let answered = hold(&self.setup.ledger, &payment.id, asking, self.setup.limits.payer).await;
+        match answered {
+            Some(Ok(TopUp::Settled(receipt))) => match receipt.credited_usd.to_nano_up() {
+                Some(1..) => Ended::Settled(receipt),
+                _ => {
                     let credited = receipt.credited_usd;
-                    return Ended::Unknown(format!(
+                    Ended::Unknown(format!(
                         "the payer says that {credited} USD were credited, which is no top-up"
-                    ));
+                    ))
                 }
-                Ok(Ok(TopUp::Settled(receipt))) => return Ended::Settled(receipt),
-                Ok(Ok(TopUp::Rejected(why))) => return Ended::Rejected(why),
-                Ok(Ok(TopUp::Unknown(why))) => return Ended::Unknown(why),
-                Ok(Err(error)) if error.is_panic() => return Ended::Unknown("the payer panicked".to_owned()),
-                Ok(Err(_)) => return Ended::Unknown("the payer was broken off".to_owned()),
-                Err(_) if Instant::now() >= limit => {
-                    asking.abort();
-                    let seconds = self.setup.limits.payer.as_secs_f64();
-                    return Ended::Unknown(format!("the payer did not answer within {seconds} s"));
-                }
-                Err(_) => {
-                    if let Err(error) = self.setup.ledger.renew(&payment.id).await {
-                        tracing::debug!("the lease of the payment {} was not renewed: {error}", payment.id);
-                    }
-                }
+            },
+            Some(Ok(TopUp::Rejected(why))) => Ended::Rejected(why),
+            Some(Ok(TopUp::Unknown(why))) => Ended::Unknown(why),
+            Some(Err(error)) if error.is_panic() => Ended::Unknown("the payer panicked".to_owned()),
+            Some(Err(_)) => Ended::Unknown("the payer was broken off".to_owned()),
+            None => {
+                let seconds = self.setup.limits.payer.as_secs_f64();
+                Ended::Unknown(format!("the payer did not answer within {seconds} s"))
             }
         }
     }

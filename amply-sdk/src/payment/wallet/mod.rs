@@ -5,7 +5,7 @@ mod look;
 mod payer;
 mod service;
 
-pub(crate) use self::coordinator::{Coordinator, Ending, Limits, Need, Paid, Setup, Spawner, Verdict};
+pub(crate) use self::coordinator::{Coordinator, Ending, Limits, Need, Paid, Setup, Verdict};
 pub(crate) use self::look::BillingStatusLook;
 #[cfg(test)]
 pub(crate) use self::look::{Look, Looked};

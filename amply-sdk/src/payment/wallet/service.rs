@@ -84,6 +84,7 @@ impl TopUpService {
             url: self.transport.base().url().clone(),
             body: Some(Bytes::from(body)),
             idempotency_key: Some(idempotency_key),
+            payment: None,
         };
         match self.transport.send(&http, Instant::now() + LIMIT).await {
             Ok(answer) => judge(&answer),

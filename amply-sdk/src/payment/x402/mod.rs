@@ -1,8 +1,8 @@
 //! The open x402 protocol, scheme `exact` on EVM networks: what is offered, what is taken, what is signed, and what
 //! an answer to it proves.
 //!
-//! These files decide and never do I/O: clock, random bytes, headers and bodies are handed in. Whether a call may
-//! pay at all, and the ledger that has to know before anything is signed, are elsewhere.
+//! All files but `rail` decide and never do I/O: clock, random bytes, headers and bodies are handed in. `rail` has the
+//! order of things: the ledger knows before anything is signed.
 
 pub(crate) mod answer;
 pub(crate) mod eip712;
@@ -10,6 +10,7 @@ pub(crate) mod header;
 pub(crate) mod network;
 pub(crate) mod offer;
 pub(crate) mod payment;
+pub(crate) mod rail;
 pub(crate) mod signer;
 
 #[cfg(test)]

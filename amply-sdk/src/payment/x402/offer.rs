@@ -17,7 +17,6 @@ use super::Version;
 use super::eip712::{Address, U256};
 use super::header;
 use super::network::{Asset, Network};
-use crate::base_url::BaseUrl;
 use crate::money::Usd;
 use crate::text::one_line;
 use crate::wire::{Fields, FromFields, RawJson, check_depth, read, text_of};
@@ -228,18 +227,6 @@ impl OfferSet {
     }
 }
 
-/// Refuses a challenge that came through a redirect to another origin: the payment would go to whoever was asked
-/// first. That nobody reads along is what a base URL is checked for.
-///
-/// # Errors
-/// [`ChallengeRefusal::Redirected`].
-pub(crate) fn check_origin(base: &BaseUrl, answered: &Url) -> Result<(), ChallengeRefusal> {
-    match base.is_same_origin(answered) {
-        true => Ok(()),
-        false => Err(ChallengeRefusal::Redirected),
-    }
-}
-
 /// What the choice goes by.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms<'a> {
@@ -334,8 +321,7 @@ enum Breaks {
 
 /// Why an offer is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OfferRefusal {
+pub(crate) enum OfferRefusal {
     /// It is not an offer that can be read.
     Malformed,
     /// It is not of the scheme `exact`.
@@ -355,7 +341,6 @@ pub enum OfferRefusal {
     /// Its price is not a positive whole number of units in plain digits.
     BadAmount(String),
     /// It costs more than one payment may. No price: more than can be counted.
-    #[non_exhaustive]
     AboveCap {
         /// What it costs, in USD.
         price: Option<Usd>,
@@ -363,7 +348,6 @@ pub enum OfferRefusal {
         cap: Usd,
     },
     /// It costs more than the caps over time leave.
-    #[non_exhaustive]
     AboveRemainingCap {
         /// What it costs, in USD.
         price: Option<Usd>,
@@ -382,7 +366,7 @@ pub enum OfferRefusal {
 
 impl OfferRefusal {
     /// The stable name of the reason.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Malformed => "malformed_offer",
             Self::UnknownScheme(_) => "unknown_scheme",
@@ -457,8 +441,7 @@ impl fmt::Display for OfferRefusal {
 
 /// Why no offer of a 402 is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ChallengeRefusal {
+pub(crate) enum ChallengeRefusal {
     /// The header with the offers is not JSON in base64, is too long, or came more than once.
     MalformedHeader,
     /// The offers are of a version that is not known.
@@ -469,20 +452,17 @@ pub enum ChallengeRefusal {
     BadExpiry(String),
     /// The challenge's time is over.
     Expired,
-    /// The challenge is from another origin than the one that was asked.
-    Redirected,
 }
 
 impl ChallengeRefusal {
     /// The stable name of the reason.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::MalformedHeader => "malformed_header",
             Self::UnknownVersion(_) => "unknown_version",
             Self::MalformedOffers => "malformed_offers",
             Self::BadExpiry(_) => "bad_expiry",
             Self::Expired => "expired",
-            Self::Redirected => "redirected",
         }
     }
 }
@@ -497,9 +477,6 @@ impl fmt::Display for ChallengeRefusal {
             Self::MalformedOffers => f.write_str("the server's payment offers are not a list"),
             Self::BadExpiry(text) => write!(f, "the server's challenge ends at {text}, which is no time"),
             Self::Expired => f.write_str("the server's challenge has expired; make the call again"),
-            Self::Redirected => {
-                f.write_str("the request for a payment is from another server than the one asked")
-            }
         }
     }
 }
