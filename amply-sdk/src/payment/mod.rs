@@ -39,7 +39,7 @@ fn patience() -> impl Iterator<Item = Duration> {
 }
 
 /// A payment that nothing but the store can refuse.
-#[cfg(test)]
+#[cfg(all(test, feature = "durable"))]
 pub(crate) fn wanted_for_tests(amount: crate::money::Usd) -> ledger::Wanted {
     ledger::Wanted {
         wallet: WalletId { base_url: "http://127.0.0.1:9".to_owned(), key_hash: "key".to_owned() },
