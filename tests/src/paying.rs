@@ -76,3 +76,32 @@ pub fn asked(sandbox: &Sandbox, path: &str) -> usize {
 pub fn credited(sandbox: &Sandbox) -> Vec<String> {
     sandbox.control().credits().iter().map(|credit| credit.amount.to_string()).collect()
 }
+
+/// A private key that has never held anything: the numbers from 1 to 32.
+pub const KEY: &str = "0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20";
+
+/// A sandbox that asks for open payments, of callers without a principal too. A route costs a cent.
+pub async fn asking_for(payments: amply_sandbox::OpenPayments) -> Sandbox {
+    started(Sandbox::builder().open_payments(payments.also_without_principal())).await
+}
+
+/// 10 cents for a request, 50 cents a day, in this process alone.
+pub fn open_policy() -> SpendPolicy {
+    SpendPolicy::default().per_request(usd("0.10")).per_day(usd("0.50")).per_process_only()
+}
+
+/// A client without a key that signs for what it is asked, on a network for tests.
+pub fn signing(sandbox: &Sandbox, store: &Store) -> ClientBuilder {
+    let signer = amply_sdk::LocalSigner::from_hex(KEY).unwrap();
+    Client::builder()
+        .base_url(sandbox.url())
+        .store(store.clone())
+        .spend_policy(open_policy())
+        .x402(signer, [amply_sdk::Network::BASE_SEPOLIA])
+}
+
+/// How many requests came with a payment.
+pub fn paid_requests(sandbox: &Sandbox) -> usize {
+    let pays = |(name, _): &(String, String)| name == "x-payment" || name == "payment-signature";
+    sandbox.control().calls().iter().filter(|call| call.headers.iter().any(pays)).count()
+}

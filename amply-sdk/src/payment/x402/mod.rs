@@ -14,6 +14,8 @@ pub(crate) mod rail;
 pub(crate) mod signer;
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests;
 
 /// The generation of the protocol: each has its own headers, field names and names of networks.
