@@ -87,6 +87,7 @@ mod control;
 mod crediting;
 mod endpoint;
 mod fault;
+mod hours;
 mod ids;
 mod js;
 mod json;

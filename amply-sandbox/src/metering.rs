@@ -1,17 +1,11 @@
 //! How many routes of the last 24 hours had a principal behind them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
-use crate::{clock::Timestamp, js::round_to};
+use crate::{clock::Timestamp, hours::Hours, js::round_to};
 
-const HOUR_MS: i64 = 3_600_000;
-
-/// Counts by the hour: a sandbox that serves for days must not grow.
 #[derive(Debug, Default)]
-pub(crate) struct Metering(Mutex<BTreeMap<i64, Counts>>);
+pub(crate) struct Metering(Mutex<Hours<Counts>>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -29,9 +23,7 @@ impl Counts {
 impl Metering {
     pub(crate) fn count(&self, bound: bool, now: Timestamp) {
         let mut hours = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let hour = now.0.div_euclid(HOUR_MS);
-        hours.retain(|counted, _| *counted > hour - 24);
-        let counts = hours.entry(hour).or_default();
+        let counts = hours.at(now);
         counts.all += 1;
         counts.no_principal += u64::from(!bound);
     }
@@ -39,8 +31,7 @@ impl Metering {
     /// Of this hour and the 23 before it.
     pub(crate) fn last_24h(&self, now: Timestamp) -> Counts {
         let hours = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let hour = now.0.div_euclid(HOUR_MS);
-        hours.range(hour - 23..=hour).fold(Counts::default(), |sum, (_, counts)| Counts {
+        hours.last_24h(now).fold(Counts::default(), |sum, counts| Counts {
             all: sum.all + counts.all,
             no_principal: sum.no_principal + counts.no_principal,
         })
@@ -50,6 +41,8 @@ impl Metering {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
 
     #[test]
     fn what_is_older_than_a_day_is_no_longer_counted() {
