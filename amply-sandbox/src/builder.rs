@@ -192,6 +192,20 @@ impl SandboxBuilder {
         self
     }
 
+    /// Whether there is `POST /outcome`. Default true. Without it the path is a 404 with a page, as of every endpoint that a
+    /// server does not have, and the answers of routes lead to `/route/outcome`. Since release 3.1.13.
+    pub fn outcome_endpoint(mut self, on: bool) -> Self {
+        self.settings.outcome_endpoint = on;
+        self
+    }
+
+    /// Whether there is the older `POST /route/outcome`. Default true. With neither of the two the answers of routes have no
+    /// `agent_hints`. Since release 3.1.13.
+    pub fn route_outcome_endpoint(mut self, on: bool) -> Self {
+        self.settings.route_outcome_endpoint = on;
+        self
+    }
+
     /// Makes the sandbox's clock stand at `time`, so that every time it says is known beforehand. [`Control::advance`] moves it.
     pub fn clock_standing_at(mut self, time: SystemTime) -> Self {
         self.stands_at = Some(Timestamp::of(time));

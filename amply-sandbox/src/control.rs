@@ -1,7 +1,9 @@
 //! What no client of the API can ask of a sandbox or do to it: see the calls, make some of them fail, move the clock, set
-//! what probes find. What there is to see and do of money is in `payments` and, of that of others, in `x402`.
+//! what probes find. What there is to see and do of money is in `payments` and, of that of others, in `x402`; reports are in
+//! `outcomes`.
 
 pub(crate) mod log;
+mod outcomes;
 pub(crate) mod payments;
 pub(crate) mod x402;
 
@@ -16,6 +18,7 @@ use crate::{
     crediting::Crediting,
     fault::{Fault, Faults},
     keys::Keys,
+    outcomes::Outcomes,
     probe::{Probes, ProviderState},
     wallet::Wallets,
     x402::Books,
@@ -33,6 +36,7 @@ struct Shared {
     faults: Faults,
     keys: Arc<Keys>,
     log: Log,
+    outcomes: Outcomes,
     probes: Probes,
     wallets: Wallets,
     x402: Books,
@@ -47,6 +51,7 @@ impl Control {
             faults: Faults::default(),
             keys,
             log: Log::default(),
+            outcomes: Outcomes::default(),
             probes: Probes::default(),
             wallets: Wallets::default(),
             x402: Books::default(),

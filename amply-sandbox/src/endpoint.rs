@@ -2,6 +2,7 @@
 
 mod admin;
 mod agent;
+mod audit;
 mod billing;
 mod exchange;
 mod fallback;
@@ -12,6 +13,7 @@ mod manifest;
 mod measured;
 mod open_payment;
 mod openapi;
+mod outcome;
 mod payment_required;
 mod platform_metrics;
 mod providers;
@@ -26,7 +28,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use crate::state::Shared;
+use crate::{outcomes::ReportedVia, state::Shared};
 
 /// Path that every endpoint begins with.
 pub(crate) const BASE: &str = "/api/v1";
@@ -43,12 +45,21 @@ pub(crate) fn app(state: Shared) -> Router {
         .route("/route", keyed(post(route::post)))
         .route("/status", public(get(status::get)));
     let endpoints = if state.settings.release.is_documented() {
-        recorded
+        let documented = recorded
             .route("/agent", public(get(agent::get)))
             .route("/billing/status", keyed(get(billing::status::get)))
             .route("/billing/topup", keyed(post(billing::topup::post)))
             .route("/health", keyed(get(health::get)))
-            .route("/signup/agent", keyed(post(signup::post)))
+            .route("/route/audit", keyed(get(audit::get)))
+            .route("/signup/agent", keyed(post(signup::post)));
+        let reports = ReportedVia::ALL.into_iter().filter(|via| state.settings.has(*via));
+        reports.fold(documented, |router, via| {
+            let method = match via {
+                ReportedVia::Outcome => post(outcome::preferred::post),
+                ReportedVia::RouteOutcome => post(outcome::older::post),
+            };
+            router.route(via.path(), keyed(method))
+        })
     } else {
         recorded
     };

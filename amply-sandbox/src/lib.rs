@@ -3,7 +3,7 @@
 //! As [`Release::V3_1_12`] it answers as the real server was seen to answer: the same bodies with their keys in the same order,
 //! the same numbers to the last digit, the same errors. As [`Release::V3_1_13`], the default, it adds what that release is
 //! documented to add: who stands behind a key, rankings, hard limits, economics, a manifest for agents, provider health,
-//! wallets that routes are paid from.
+//! wallets that routes are paid from, reports of how routes went and their audit.
 //! [`SandboxBuilder`] has the switches of the real server. It listens on `127.0.0.1` only, keeps nothing on disk, and its ids
 //! and keys follow from a seed. It shares nothing with the client library but JSON.
 //!
@@ -18,6 +18,7 @@
 //! | `POST /__sandbox/probes` | `{"provider_id": "qdrant", "state": "down"}`; `healthy`, `degraded`, or null for never probed |
 //! | `POST /__sandbox/balance` | `{"of": "amply_sk_…", "set_usd": "0.05"}`: tells the balance of a user key or principal (the built-in one's without `of`), and sets it first with `set_usd` |
 //! | `GET /__sandbox/credits` | lists what was credited to whom |
+//! | `GET /__sandbox/outcomes` | lists the reports of how routes went: [`ReportedOutcome`] |
 //! | `POST /__sandbox/challenges`, `DELETE` | changes the 402s to come, clears all: a [`Challenge`] |
 //! | `POST /__sandbox/creditings`, `DELETE` | makes top-ups go wrong, clears all: a [`Crediting`] |
 //! | `GET /__sandbox/settlements` | lists the open payments that were settled: [`Settlement`] |
@@ -54,6 +55,30 @@
 //! version 2, or of both. A request that comes with `X-PAYMENT` or `PAYMENT-SIGNATURE` is answered as the reference servers
 //! were seen to answer, reason codes included. The signature is checked for real, and what it authorizes is settled once for
 //! its nonce, in the sandbox's books: no chain is asked and no money moves. [`Control::settlements`] lists it.
+//!
+//! # Outcomes
+//!
+//! `POST /outcome` takes `{"route_id", "success", "actual_latency_ms", "error_code"}`, the last two if there is something to
+//! say, and answers `{"received": true, "credits_awarded": 1}`. The documentation says no more than that; the rest is the
+//! sandbox's own reading, `[our]`:
+//!
+//! - A route counts once. Reported again, to whichever endpoint, it is `{"received": true, "credits_awarded": 0,
+//!   "duplicate": true}`, and what was said first stays. `Idempotency-Key` is noted and changes nothing.
+//! - The key is read as that of a route is. Who reports must be the principal of the route; a route without a principal is
+//!   reported by a caller without one, and earns no credit. Any other id is 404 with `"error": "route_not_found"`.
+//! - `actual_latency_ms` is a number from 0 to that of a year, `error_code` 1 to 64 of `a–z 0–9 _ . : -`; what is wrong is
+//!   told with 400.
+//!
+//! The older `POST /route/outcome` takes `{"request_id", "provider_id", "outcome"}`; `[our]` the provider is one of the
+//! catalog, the outcome `success`, `failure`, `timeout` or `error`, and the answer always `{"received": true}`. With
+//! [`outcome_endpoint`](SandboxBuilder::outcome_endpoint) and [`route_outcome_endpoint`](SandboxBuilder::route_outcome_endpoint)
+//! a sandbox has only one of the two, or neither. [`Control::outcomes`] lists the reports, `outcome_telemetry` of `/status`
+//! counts those of the last 24 hours.
+//!
+//! `GET /route/audit?request_id=…` tells the principal of a route what the server knows of it, as `{"ok", "request_id",
+//! "route", "outcome", "proof"}`; `[our]` all of it. To a server key it is 403, and 404 of another's route. The proof is a
+//! SHA3-256 hash over the rest in a canonical form, and says so itself; it stays the same until there is an outcome, and from
+//! then on.
 //!
 //! ```
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,7 +120,9 @@ mod keys;
 mod limits;
 mod metering;
 mod money;
+mod outcomes;
 mod probe;
+mod proof;
 mod release;
 mod sandbox;
 mod scoring;
@@ -113,6 +140,7 @@ pub use control::{Control, log::Call, payments::SetBalanceError, x402::SetPayerE
 pub use crediting::Crediting;
 pub use fault::Fault;
 pub use money::{AmountError, NanoUsd};
+pub use outcomes::{ReportedOutcome, ReportedVia};
 pub use probe::ProviderState;
 pub use release::Release;
 pub use sandbox::{Sandbox, StartError};

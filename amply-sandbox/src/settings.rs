@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{money::NanoUsd, release::Release, x402::accept::OpenPayments};
+use crate::{money::NanoUsd, outcomes::ReportedVia, release::Release, x402::accept::OpenPayments};
 
 /// How a server behaves; which catalog and which keys it has is elsewhere.
 #[derive(Clone, Debug)]
@@ -25,12 +25,27 @@ pub(crate) struct Settings {
     pub(crate) strict_wallet: bool,
     /// With an address to pay to once the sandbox runs.
     pub(crate) open_payments: Option<OpenPayments>,
+    pub(crate) outcome_endpoint: bool,
+    pub(crate) route_outcome_endpoint: bool,
 }
 
 impl Settings {
     /// As `/status` and `/agent` have it.
     pub(crate) fn auth_mode(&self) -> &'static str {
         if self.require_api_key { "api_key" } else { "none" }
+    }
+
+    /// Whether there is this endpoint for reports.
+    pub(crate) fn has(&self, via: ReportedVia) -> bool {
+        match via {
+            ReportedVia::Outcome => self.outcome_endpoint,
+            ReportedVia::RouteOutcome => self.route_outcome_endpoint,
+        }
+    }
+
+    /// The one that callers are told to report to.
+    pub(crate) fn reported_via(&self) -> Option<ReportedVia> {
+        ReportedVia::ALL.into_iter().find(|via| self.has(*via))
     }
 }
 
@@ -51,6 +66,8 @@ impl Default for Settings {
             charge_per_route: NanoUsd::from_nanos(10_000_000),
             strict_wallet: false,
             open_payments: None,
+            outcome_endpoint: true,
+            route_outcome_endpoint: true,
         }
     }
 }

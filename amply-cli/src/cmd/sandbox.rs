@@ -71,6 +71,12 @@ pub(crate) struct SandboxArgs {
     /// Let callers pay who have no wallet: those with an operator's key, and those without a key
     #[arg(long, requires = "open_payments")]
     open_without_principal: bool,
+    /// Have no `POST /outcome`, as an older server
+    #[arg(long)]
+    no_outcome_endpoint: bool,
+    /// Have no `POST /route/outcome`
+    #[arg(long)]
+    no_route_outcome_endpoint: bool,
 }
 
 fn release() -> impl TypedValueParser<Value = Release> {
@@ -119,7 +125,9 @@ fn builder(args: &SandboxArgs) -> SandboxBuilder {
         .metering(!args.no_metering)
         .agent_signup(args.agent_signup)
         .strict_wallet(args.strict)
-        .x402(args.x402);
+        .x402(args.x402)
+        .outcome_endpoint(!args.no_outcome_endpoint)
+        .route_outcome_endpoint(!args.no_route_outcome_endpoint);
     if let Some(balance) = args.balance {
         builder = builder.balance(balance);
     }

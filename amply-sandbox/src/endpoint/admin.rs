@@ -2,6 +2,7 @@
 //!
 //! Not part of the API of Amply, so it lies outside of its path, is seen in no list of calls and has no faults.
 
+mod outcomes;
 mod payments;
 mod x402;
 
@@ -34,6 +35,7 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/clock", post(advance))
         .route("/offerings", post(x402::add_offering).delete(x402::clear_offerings))
+        .route("/outcomes", get(outcomes::outcomes))
         .route("/payers", post(x402::payer))
         .route("/probes", post(set_probe))
         .route("/settlements", get(x402::settlements))

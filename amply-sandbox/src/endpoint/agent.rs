@@ -8,11 +8,12 @@ use super::{
     manifest::{AgentSignup, PRINCIPAL_HEADERS, RateLimit, TOS_VERSION, X402},
     reply::{self, PUBLIC, Stamp},
 };
-use crate::{settings::Settings, state::Shared};
+use crate::{outcomes::ReportedVia, settings::Settings, state::Shared};
 
 pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
     let stamp = Stamp::new(&state);
     let settings = &state.settings;
+    let steps: Vec<StepBody> = STEPS.iter().filter_map(|step| StepBody::of(step, settings)).collect();
     let body = Manifest {
         ok: true,
         tos_version_for_signup: TOS_VERSION,
@@ -22,17 +23,20 @@ pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
             version: settings.release.version(),
             auth_mode: settings.auth_mode(),
             credential_before_catalog: true,
-            bootstrap_sequence: STEPS.map(|step| step.id),
+            bootstrap_sequence: steps.iter().map(|step| step.id).collect(),
             principal_binding_policy: PrincipalBindingPolicy {
                 summary: "A user key (amply_sk_…) binds a route to its principal; a server key authenticates and binds nobody.",
                 check_response_field: "integration.principal_attached",
                 check_response_headers: PRINCIPAL_HEADERS,
-                recommended_machine_flow: FLOW.map(FlowBody::of),
+                recommended_machine_flow: FLOW
+                    .iter()
+                    .filter_map(|flow| FlowBody::of(flow, settings))
+                    .collect(),
             },
             route_rate_limit: RateLimit::of(settings),
             agent_signup: AgentSignup::of(settings),
             x402: X402::of(settings),
-            steps: STEPS.map(|step| StepBody::of(&step, settings)),
+            steps,
         },
         commercial: Commercial {
             pricing_url: "https://www.useamply.com/pricing",
@@ -63,12 +67,12 @@ struct Workflow {
     version: &'static str,
     auth_mode: &'static str,
     credential_before_catalog: bool,
-    bootstrap_sequence: [&'static str; 8],
+    bootstrap_sequence: Vec<&'static str>,
     principal_binding_policy: PrincipalBindingPolicy,
     route_rate_limit: RateLimit,
     agent_signup: AgentSignup,
     x402: X402,
-    steps: [StepBody; 8],
+    steps: Vec<StepBody>,
 }
 
 #[derive(Serialize)]
@@ -76,7 +80,7 @@ struct PrincipalBindingPolicy {
     summary: &'static str,
     check_response_field: &'static str,
     check_response_headers: [&'static str; 4],
-    recommended_machine_flow: [FlowBody; 4],
+    recommended_machine_flow: Vec<FlowBody>,
 }
 
 #[derive(Serialize)]
@@ -88,9 +92,17 @@ struct FlowBody {
 }
 
 impl FlowBody {
-    fn of((step, method, path, goal): (u32, &'static str, &str, &'static str)) -> Self {
-        FlowBody { step, method, path: format!("{BASE}{path}"), goal }
+    fn of(flow: &(u32, &'static str, &'static str, &'static str), settings: &Settings) -> Option<Self> {
+        let (step, method, path, goal) = *flow;
+        Some(FlowBody { step, method, path: path_on(path, settings)?, goal })
     }
+}
+
+/// The path on this server, which may report outcomes elsewhere; `None` when it has no such endpoint.
+fn path_on(path: &'static str, settings: &Settings) -> Option<String> {
+    let is_report = path == ReportedVia::Outcome.path();
+    let path = if is_report { settings.reported_via()?.path() } else { path };
+    Some(format!("{BASE}{path}"))
 }
 
 const FLOW: [(u32, &str, &str, &str); 4] = [
@@ -127,7 +139,7 @@ enum Needs {
 }
 
 impl StepBody {
-    fn of(step: &Step, settings: &Settings) -> Self {
+    fn of(step: &Step, settings: &Settings) -> Option<Self> {
         let auth = match step.needs {
             Needs::Nothing => "none",
             Needs::Key => "bearer",
@@ -136,13 +148,13 @@ impl StepBody {
             Needs::SignupSecretIfSet if settings.agent_signup_secret.is_some() => "shared_secret",
             Needs::SignupSecretIfSet => "none",
         };
-        StepBody {
+        Some(StepBody {
             id: step.id,
             method: step.method,
-            path: format!("{BASE}{}", step.path),
+            path: path_on(step.path, settings)?,
             purpose: step.purpose,
             auth,
-        }
+        })
     }
 }
 
@@ -163,7 +175,7 @@ const STEPS: [Step; 8] = [
     step("credential", "POST", "/signup/agent", "get a key", Needs::SignupSecretIfSet),
     step("catalog", "GET", "/providers", "see the providers", Needs::Nothing),
     step("route", "POST", "/route", "ask which provider should run a task", Needs::KeyIfRequired),
-    step("outcome", "POST", "/outcome", "report how it went", Needs::Key),
+    step("outcome", "POST", "/outcome", "report how it went", Needs::KeyIfRequired),
     step("audit", "GET", "/route/audit", "fetch the proof of a route", Needs::Key),
 ];
 

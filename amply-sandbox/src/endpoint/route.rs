@@ -22,6 +22,8 @@ use super::{
 };
 use crate::{
     auth::Caller,
+    outcomes::Served,
+    proof::Hash,
     scoring,
     state::{self, Shared},
     validate::{self, Limits, Refusal},
@@ -108,14 +110,29 @@ fn answer(
         let body = RouteBody::of(&state.catalog, &input, &answer, &stamp.request_id, compute_ms, additions);
         stamp.on(compute_ms, reply::json(StatusCode::OK, KEYED, &body))
     };
-    let Some(payment) = payment else { return Ok(route()) };
-    payment.run(state, stamp, route).map_err(|stopped| {
-        gate::give_back(state, caller);
-        match stopped {
-            Stopped::Answered(response) => Failure::Unpaid(response),
-            Stopped::Held => Failure::Held,
-        }
-    })
+    let response = match payment {
+        None => route(),
+        Some(payment) => payment.run(state, stamp, route).map_err(|stopped| {
+            gate::give_back(state, caller);
+            match stopped {
+                Stopped::Answered(response) => Failure::Unpaid(response),
+                Stopped::Held => Failure::Held,
+            }
+        })?,
+    };
+    // After the payment, and not where the handler was made to fail: a route that nobody got has no outcome.
+    if settings.release.is_documented() && response.status().is_success() {
+        let route = Served {
+            principal_id: caller.principal().map(str::to_owned),
+            recommended: answer.best.provider.id.clone(),
+            score: four_decimals(answer.best.composite).0,
+            task_hash: Hash::of(&input.task),
+            charge: charge.amount(),
+            served_at: state.control.clock().now(),
+        };
+        state.control.reports().served(&stamp.request_id, route);
+    }
+    Ok(response)
 }
 
 /// [our] the documentation does not say what becomes of a request that no provider can meet. A 422: the request is well

@@ -35,6 +35,7 @@ pub(super) async fn post(
         return problem.reply(&stamp, KEYED);
     }
     let (api_key, principal_id) = state.keys.sign_up();
+    let settings = &state.settings;
     let url = |path| format!("{}{BASE}{path}", state.origin);
     let compute_ms = stamp.compute_ms();
     let body = SignupBody {
@@ -46,7 +47,7 @@ pub(super) async fn post(
             agent_url: url("/agent"),
             openapi_url: url("/openapi"),
             route_url: url("/route"),
-            outcome_url: url("/outcome"),
+            outcome_url: settings.reported_via().map(|via| url(via.path())),
         },
         request_id: &stamp.request_id,
         compute_ms,
@@ -100,5 +101,6 @@ struct Quickstart {
     agent_url: String,
     openapi_url: String,
     route_url: String,
-    outcome_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome_url: Option<String>,
 }

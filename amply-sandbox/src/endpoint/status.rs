@@ -39,7 +39,7 @@ pub(super) async fn get(State(state): State<Shared>) -> Response<Body> {
         request_id: &stamp.request_id,
         compute_ms,
         diagnostics: Diagnostics::of(&state, now),
-        additions: documented.then(Additions::new),
+        additions: documented.then(|| Additions::of(&state, now)),
     };
     stamp.on(compute_ms, reply::json(StatusCode::OK, PUBLIC, &body))
 }

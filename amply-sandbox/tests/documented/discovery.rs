@@ -88,6 +88,11 @@ async fn the_manifest_leads_from_discovery_to_audit() -> Result<(), Failure> {
     }
     let auth = |manifest: &Value, step: usize| manifest["workflow"]["steps"][step]["auth"].clone();
     assert_eq!((auth(&manifest, 3), auth(&manifest, 5)), (json!("shared_secret"), json!("bearer")));
+    assert_eq!((auth(&manifest, 6), auth(&manifest, 7)), (json!("bearer"), json!("bearer")));
+    assert_eq!(
+        (&steps[6]["path"], &steps[7]["path"]),
+        (&json!("/api/v1/outcome"), &json!("/api/v1/route/audit"))
+    );
 
     let policy = &workflow["principal_binding_policy"];
     assert!(policy["summary"].is_string() && policy["check_response_field"].is_string());
@@ -103,6 +108,7 @@ async fn the_manifest_leads_from_discovery_to_audit() -> Result<(), Failure> {
     let open = Sandbox::builder().start().await?;
     let (_, manifest) = get(&open, "/api/v1/agent").await?;
     assert_eq!((auth(&manifest, 3), auth(&manifest, 5)), (json!("none"), json!("optional_bearer")));
+    assert_eq!((auth(&manifest, 6), auth(&manifest, 7)), (json!("optional_bearer"), json!("bearer")));
     assert_eq!(manifest["workflow"]["agent_signup"]["enabled"], false);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What release 3.1.13 adds, and the switches of a sandbox: by topic.
 
+mod audit;
 mod billing;
 mod call;
 mod challenge;
@@ -9,6 +10,7 @@ mod control;
 mod discovery;
 mod faults;
 mod openapi;
+mod outcome;
 mod payer;
 mod route;
 mod schema;

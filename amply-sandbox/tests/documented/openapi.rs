@@ -26,6 +26,8 @@ fn sandboxes(release: Release) -> Result<Vec<SandboxBuilder>, Failure> {
         builder().catalog(live).clock_standing_at(time).metering(false).daily_quota(6).agent_signup(true),
         builder().require_api_key(true).require_principal(true).x402(true),
         builder().rate_limit(1).agent_signup(true).agent_signup_secret("hush"),
+        builder().outcome_endpoint(false),
+        builder().outcome_endpoint(false).route_outcome_endpoint(false).agent_signup(true),
         builder().balance("0.005").strict_wallet(true),
         builder().balance("-1").strict_wallet(true).x402(true),
         builder().balance("0").strict_wallet(true).open_payments(OpenPayments::both()),
@@ -37,6 +39,9 @@ fn sandboxes(release: Release) -> Result<Vec<SandboxBuilder>, Failure> {
             .open_payments(OpenPayments::in_amply_object().also_without_principal()),
     ])
 }
+
+/// Stands for the id of the latest route.
+const LATEST: &str = "{latest}";
 
 fn requests() -> Vec<(&'static str, &'static str, Option<Value>)> {
     let route = |body| ("POST", "/api/v1/route", Some(body));
@@ -72,6 +77,35 @@ fn requests() -> Vec<(&'static str, &'static str, Option<Value>)> {
         top_up(json!({"more": "a".repeat(1024 * 1024)})),
         ("GET", "/api/v1/billing/status", None),
     ]);
+    let report = |body| ("POST", "/api/v1/outcome", Some(body));
+    let older = |body| ("POST", "/api/v1/route/outcome", Some(body));
+    let audit = ("GET", "/api/v1/route/audit?request_id={latest}", None);
+    let id_and = |more: &[(&str, Value)]| {
+        let fields =
+            [("route_id", json!(LATEST)), ("request_id", json!(LATEST)), ("provider_id", json!("qdrant"))];
+        Value::from_iter(fields.into_iter().chain(more.iter().cloned()))
+    };
+    requests.extend([
+        audit.clone(),
+        older(id_and(&[("outcome", json!("timeout"))])),
+        audit.clone(),
+        report(id_and(&[("success", json!(true))])),
+        route(json!({"task": "reported"})),
+        report(id_and(&[
+            ("success", json!(false)),
+            ("actual_latency_ms", json!(1.5)),
+            ("error_code", json!("a")),
+        ])),
+        audit,
+        report(json!({"route_id": "x", "success": true})),
+        older(json!({"request_id": "x", "provider_id": "qdrant", "outcome": "success"})),
+        report(json!({})),
+        older(json!({})),
+        report(json!({"more": "a".repeat(1024 * 1024)})),
+        older(json!({"more": "a".repeat(1024 * 1024)})),
+        ("GET", "/api/v1/route/audit?request_id=x", None),
+        ("GET", "/api/v1/route/audit", None),
+    ]);
     for path in ["openapi", "status", "providers", "platform-metrics", "agent", "health", "status"] {
         requests.push(("GET", Box::leak(format!("/api/v1/{path}").into_boxed_str()), None));
     }
@@ -94,14 +128,23 @@ async fn everything_that_is_served_is_declared_and_everything_declared_is_served
                 None,
                 Some("unknown"),
             ] {
-                for (method, path, body) in requests() {
+                let mut latest = "none".to_owned();
+                for (method, url, body) in requests() {
+                    let path = url.split('?').next().unwrap_or(url);
                     let operation = &document["paths"][path][method.to_lowercase()];
                     // To other endpoints the secret is one more unknown key.
                     let is_admin = key == Some(sandbox.admin_secret());
                     if operation.is_null() || (is_admin && path != "/api/v1/billing/topup") {
                         continue;
                     }
-                    let (answer, json) = request(&sandbox, method, path, key, body.as_ref()).await?;
+                    let body = body.map(|body| about(body, &latest));
+                    let url = url.replace(LATEST, &latest);
+                    let (answer, json) = request(&sandbox, method, &url, key, body.as_ref()).await?;
+                    if let (crate::call::ROUTE, 200, Some(id)) =
+                        (path, answer.status, json["request_id"].as_str())
+                    {
+                        id.clone_into(&mut latest);
+                    }
                     seen.insert(format!("{method} {path} {}", answer.status));
                     wrong.extend(
                         differences(&document, operation, &answer, &json)
@@ -115,6 +158,16 @@ async fn everything_that_is_served_is_declared_and_everything_declared_is_served
         assert_eq!(seen, declared, "{}", release.version());
     }
     Ok(())
+}
+
+/// A request's body, about the route whose id is `latest` where it is about one at all.
+fn about(mut body: Value, latest: &str) -> Value {
+    for field in body.as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
+        if field == LATEST {
+            *field = json!(latest);
+        }
+    }
+    body
 }
 
 /// Every operation and status that the document has.

@@ -152,7 +152,7 @@ async fn release_3_1_12_has_none_of_the_switches_that_came_later() -> Result<(),
     assert!(error.get("error").is_none());
     let (_, status) = get(&sandbox, "/api/v1/status").await?;
     assert!(status["diagnostics"].get("principal_binding").is_none());
-    for path in ["/api/v1/agent", "/api/v1/health", "/api/v1/signup/agent"] {
+    for path in ["/api/v1/agent", "/api/v1/health", "/api/v1/signup/agent", "/api/v1/route/audit"] {
         let answer = send(sandbox.url(), "GET", path, &[], None).await?;
         assert_eq!((answer.status, answer.header("content-type")), (404, Some("text/html; charset=utf-8")));
     }

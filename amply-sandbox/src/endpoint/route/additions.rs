@@ -11,6 +11,7 @@ use crate::{
     endpoint::{BASE, gate, manifest},
     js::JsNumber,
     money::NanoUsd,
+    outcomes::{CREDITS, ReportedVia},
     probe::Probes,
     scoring::{FilteredOut, Recommendation, Scored},
     state::State,
@@ -22,7 +23,8 @@ use crate::{
 #[derive(Serialize)]
 pub(super) struct Additions<'a> {
     rankings: Vec<Ranking<'a>>,
-    agent_hints: AgentHints<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_hints: Option<AgentHints<'a>>,
     usage: Usage,
     estimated_charge_usd: NanoUsd,
     #[serde(flatten)]
@@ -42,7 +44,10 @@ impl<'a> Additions<'a> {
     ) -> Self {
         Additions {
             rankings: answer.ranked.iter().zip(1..).map(|(s, rank)| Ranking::of(s, rank, state)).collect(),
-            agent_hints: AgentHints { report_outcome: ReportOutcome::of(route_id) },
+            agent_hints: state
+                .settings
+                .reported_via()
+                .map(|via| AgentHints { report_outcome: ReportOutcome::of(via, caller, route_id) }),
             usage: Usage {
                 unit: "route",
                 quantity: 1,
@@ -107,7 +112,7 @@ struct ReportOutcome<'a> {
     endpoint: String,
     method: &'static str,
     route_id: &'a str,
-    expected_fields: [&'static str; 4],
+    expected_fields: &'static [&'static str],
     incentive: Incentive,
 }
 
@@ -118,15 +123,19 @@ struct Incentive {
 }
 
 impl<'a> ReportOutcome<'a> {
-    fn of(route_id: &'a str) -> Self {
+    fn of(via: ReportedVia, caller: &Caller, route_id: &'a str) -> Self {
         ReportOutcome {
-            endpoint: format!("{BASE}/outcome"),
+            endpoint: format!("{BASE}{}", via.path()),
             method: "POST",
             route_id,
-            expected_fields: ["route_id", "success", "actual_latency_ms", "error_code"],
-            incentive: Incentive {
-                credits: 1,
-                description: "One credit for each route whose outcome is reported",
+            expected_fields: via.fields(),
+            incentive: if caller.is_bound() {
+                Incentive {
+                    credits: CREDITS,
+                    description: "One credit for each route whose outcome is reported",
+                }
+            } else {
+                Incentive { credits: 0, description: "Credits are for the routes of a principal" }
             },
         }
     }
@@ -210,8 +219,11 @@ struct Alert {
 #[derive(Serialize)]
 struct Links {
     billing_status: String,
-    outcome: String,
-    audit: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    /// There for a principal alone: nobody else is shown the audit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<String>,
 }
 
 impl Integration {
@@ -229,8 +241,8 @@ impl Integration {
                 .then_some("Call with a user key (amply_sk_…), so that the route is bound to a principal"),
             links: Links {
                 billing_status: format!("{BASE}/billing/status"),
-                outcome: format!("{BASE}/outcome"),
-                audit: format!("{BASE}/route/audit?request_id={route_id}"),
+                outcome: state.settings.reported_via().map(|via| format!("{BASE}{}", via.path())),
+                audit: bound.then(|| format!("{BASE}/route/audit?request_id={route_id}")),
             },
             x402: manifest::X402::of(&state.settings),
         }

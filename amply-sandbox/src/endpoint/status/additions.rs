@@ -19,13 +19,26 @@ pub(super) struct Additions {
 
 #[derive(Serialize)]
 struct OutcomeTelemetry {
+    /// Whether there is an endpoint to report to.
     ready: bool,
+    /// All that were in order; the three below are what came of them.
+    reports_last_24h: u64,
+    accepted: u64,
+    duplicates: u64,
+    route_not_found: u64,
 }
 
 impl Additions {
-    pub(super) fn new() -> Self {
+    pub(super) fn of(state: &State, now: Timestamp) -> Self {
+        let reports = state.control.reports().last_24h(now);
         Additions {
-            outcome_telemetry: OutcomeTelemetry { ready: true },
+            outcome_telemetry: OutcomeTelemetry {
+                ready: state.settings.reported_via().is_some(),
+                reports_last_24h: reports.all(),
+                accepted: reports.accepted,
+                duplicates: reports.duplicates,
+                route_not_found: reports.not_found,
+            },
             outcome_telemetry_target_hours: 24,
             probe_cycle_cron_path: "/api/cron/probe-cycle",
         }
