@@ -12,6 +12,7 @@ mod command;
 mod document;
 mod folder;
 pub mod json;
+pub mod killing;
 mod log;
 pub mod paying;
 mod proxy;

@@ -1,5 +1,6 @@
 //! A strict sandbox whose wallet is empty, and clients that pay from its guarded service.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use amply_sandbox::{Sandbox, SandboxBuilder};
@@ -90,6 +91,11 @@ pub fn open_policy() -> SpendPolicy {
     SpendPolicy::default().per_request(usd("0.10")).per_day(usd("0.50")).per_process_only()
 }
 
+/// The address of [`KEY`].
+pub fn address() -> amply_sdk::Address {
+    amply_sdk::Signer::address(&amply_sdk::LocalSigner::from_hex(KEY).unwrap())
+}
+
 /// A client without a key that signs for what it is asked, on a network for tests.
 pub fn signing(sandbox: &Sandbox, store: &Store) -> ClientBuilder {
     let signer = amply_sdk::LocalSigner::from_hex(KEY).unwrap();
@@ -104,4 +110,24 @@ pub fn signing(sandbox: &Sandbox, store: &Store) -> ClientBuilder {
 pub fn paid_requests(sandbox: &Sandbox) -> usize {
     let pays = |(name, _): &(String, String)| name == "x-payment" || name == "payment-signature";
     sandbox.control().calls().iter().filter(|call| call.headers.iter().any(pays)).count()
+}
+
+/// Makes a number of calls at once, and counts what they ended in.
+pub async fn at_once(client: &amply_sdk::Client, calls: usize) -> HashMap<String, usize> {
+    let calls: Vec<_> = (0..calls)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { outcome(&client).await })
+        })
+        .collect();
+    let mut ends = HashMap::new();
+    for call in calls {
+        *ends.entry(call.await.unwrap()).or_default() += 1;
+    }
+    ends
+}
+
+/// A payer that is never to be asked.
+pub async fn nobody(request: amply_sdk::TopUpRequest) -> amply_sdk::TopUp {
+    panic!("asked for {request:?}")
 }

@@ -11,17 +11,13 @@ use amply_sdk::{
 };
 use amply_tests::Log;
 use amply_tests::paying::{
-    asked, broke, client_of, credited, outcome, paying, policy, refusal, service_of, started, states, usd,
+    asked, broke, client_of, credited, nobody, outcome, paying, policy, refusal, service_of, started, states,
+    usd,
 };
 use serde_json::Value;
 
 const ROUTE: &str = "/api/v1/route";
 const TOPUP: &str = "/topup";
-
-/// A payer that is never to be asked.
-async fn nobody(request: TopUpRequest) -> TopUp {
-    panic!("asked for {request:?}")
-}
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

@@ -5,22 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use amply_sandbox::{Fault, Sandbox};
 use amply_sdk::{Event, SpendPolicy, Store, Usd};
-use amply_tests::paying::{asked, client_of, credited, outcome, service_of, started, usd};
-
-/// Makes a number of calls at once, and counts what they ended in.
-async fn at_once(client: &amply_sdk::Client, calls: usize) -> HashMap<String, usize> {
-    let calls: Vec<_> = (0..calls)
-        .map(|_| {
-            let client = client.clone();
-            tokio::spawn(async move { outcome(&client).await })
-        })
-        .collect();
-    let mut ends = HashMap::new();
-    for call in calls {
-        *ends.entry(call.await.unwrap()).or_default() += 1;
-    }
-    ends
-}
+use amply_tests::paying::{asked, at_once, client_of, credited, service_of, started, usd};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_share_a_balance_and_are_each_short_of_a_route_are_all_answered_by_two_top_ups_at_most() {

@@ -34,7 +34,10 @@ fn test() -> Result<(), String> {
 fn faults(rounds: &str) -> Result<(), String> {
     rounds.parse::<u32>().map_err(|_| format!("`{rounds}` is no number of rounds"))?;
     let rounds = [("AMPLY_FAULT_ROUNDS", rounds)];
-    cargo(&["test", "--package", "amply-tests", "--test", "kill_while_paying", "--", "--nocapture"], &rounds)
+    cargo(
+        &["test", "--package", "amply-tests", "--test", "kill_while_paying", "--", "--test-threads=1"],
+        &rounds,
+    )
 }
 
 fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {

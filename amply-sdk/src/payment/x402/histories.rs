@@ -268,8 +268,10 @@ impl Process {
 async fn call(world: Arc<World>, payers: Arc<Payers>, key: String) -> (String, Result<(), Error>) {
     world.a_while(1_000).await;
     let mut call = TheCall { deadline: Instant::now() + Duration::from_secs(60), world, key };
-    let Err(Error::PaymentRequired(challenge)) = call.ask().await else { unreachable!() };
-    let answered = pay_and_ask_again(&payers, challenge, &mut call).await;
+    let answered = match call.ask().await {
+        Err(Error::PaymentRequired(challenge)) => pay_and_ask_again(&payers, challenge, &mut call).await,
+        answered => answered,
+    };
     (call.key, answered.map(|_| ()))
 }
 
