@@ -117,8 +117,9 @@ impl Advice {
             return "run the same command again; the sandbox and its ledger have ended".to_owned();
         };
         let command = self.payments_command();
-        match problem.payment {
-            None => format!(
+        let state = problem.payment.as_ref().map(|payment| payment.state);
+        match state {
+            None | Some(PaymentState::Intent | PaymentState::Sent) => format!(
                 "the top-up went on by itself; see `{command} show {id}`, then run the same command again"
             ),
             Some(_) => format!(

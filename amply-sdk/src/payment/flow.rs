@@ -1,7 +1,7 @@
 //! What a call does with a 402: have it paid within the policy, and send the same request again, unpaid. Reads as the life
 //! of such a call; who pays and how is decided in `wallet`.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -9,10 +9,10 @@ use http::header::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::challenge::PaymentChallenge;
-use super::open::{OpenEnd, OpenRail, Order, Running};
+use super::open::{OpenEnd, OpenRail, Order, Reached};
 use super::patience;
 use super::payers::Payers;
-use super::problem::{ended, given_up, not_applied, refused, sent_and_not_served, unknown};
+use super::problem::{being_begun, ended, given_up, not_applied, refused, sent_and_not_served, unknown};
 use super::record::{PaidAnswer, Payment, PaymentState, Rail};
 use super::wallet::{Coordinator, Ending, Need, Paid, Verdict};
 use crate::error::Error;
@@ -65,14 +65,16 @@ async fn pay_openly<A: Ask>(
     if challenge.failure().may_have_been_charged {
         return Err(Error::PaymentRequired(challenge));
     }
-    let Running { ended: answer, payment_id } =
-        open.clone().pay(Order::new(&challenge, call.request(), call.key()));
-    let end = match timeout_at(call.deadline(), answer).await {
+    let mut running = open.clone().pay(Order::new(&challenge, call.request(), call.key()));
+    let end = match timeout_at(call.deadline(), &mut running.ended).await {
         Ok(Ok(end)) => end,
         // Out of time; or the background's own end, with the process.
         _ => {
-            let id = payment_id.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            return Err(ended(Ending::Late(id), *challenge, 0));
+            return Err(match running.stage.give_up() {
+                Reached::Begun(id) => ended(Ending::Late(Some(id)), *challenge, 0),
+                Reached::Beginning => being_begun(*challenge),
+                Reached::Waiting | Reached::GivenUp => ended(Ending::Late(None), *challenge, 0),
+            });
         }
     };
     match end {
@@ -93,6 +95,7 @@ async fn pay_openly<A: Ask>(
         OpenEnd::Failed(payment) => Err(given_up(*challenge, payment)),
         OpenEnd::Refused(reasons) => Err(refused(*challenge, reasons)),
         OpenEnd::SpendLimit(over) => Err(ended(Ending::SpendLimit(over), *challenge, 0)),
+        OpenEnd::GivenUp => Err(ended(Ending::Late(None), *challenge, 0)),
         OpenEnd::Store(message) => Err(Error::Store(message)),
         OpenEnd::Config(message) => Err(Error::Config(message)),
     }

@@ -97,6 +97,12 @@ pub(super) fn not_applied(challenge: PaymentChallenge, payment: Box<Payment>) ->
 /// A payment whose result is not known.
 pub(super) fn unknown(challenge: PaymentChallenge, payment: Box<Payment>, now_ms: i64) -> Error {
     let Payment { id, amount, .. } = &*payment;
+    if payment.is_running() {
+        let message = format!("the time for this call ran out while a top-up was being made (payment {id})");
+        let hint =
+            format!("it goes on by itself; see `amply payments show {id}`, then make the same call again");
+        return Error::PaymentUnknown(Box::new(PaymentProblem::of(challenge, payment, message, hint)));
+    }
     let age = age(now_ms.saturating_sub(payment.created_ms));
     let message = match payment.state {
         PaymentState::SettledNotApplied => {
@@ -176,6 +182,13 @@ pub(super) fn sent_and_not_served(
         PaymentState::Settled | PaymentState::SettledNotApplied => Error::PaymentNotApplied(problem),
         _ => Error::PaymentUnknown(problem),
     }
+}
+
+/// The time ran out in the moment in which a payment was written down.
+pub(super) fn being_begun(challenge: PaymentChallenge) -> Error {
+    let message = "the time for this call ran out while a payment was being begun".to_owned();
+    let hint = "it goes on by itself; see `amply payments list`, then make the same call again";
+    Error::PaymentUnknown(Box::new(PaymentProblem::new(challenge, message, hint)))
 }
 
 /// A payment that was given up before anything was sent.

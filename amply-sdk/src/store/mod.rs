@@ -89,6 +89,13 @@ impl Store {
         self.place.is_new()
     }
 
+    /// As a forked child sees it.
+    #[cfg(test)]
+    pub(crate) fn after_a_fork(mut self) -> Self {
+        self.process = self.process.wrapping_add(1);
+        self
+    }
+
     pub(crate) fn is_of_this_process(&self) -> bool {
         self.process == std::process::id()
     }

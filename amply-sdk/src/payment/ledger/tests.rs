@@ -288,3 +288,13 @@ fn a_minimum_rounds_up_and_never_breaks_a_cap() {
         assert_eq!(books.payment("0.01", "b", settled("0.01")).await.amount, usd("0.01"));
     });
 }
+
+#[test]
+fn a_forked_child_may_not_pay_from_its_parents_store() {
+    on_each_store(async |store| {
+        let books = Books::open(&store.after_a_fork(), &at_noon());
+        let error = books.begin("1", "a").await.unwrap_err();
+        assert_eq!(error.code(), "config");
+        assert!(error.to_string().contains("make the client after the fork"), "{error}");
+    });
+}

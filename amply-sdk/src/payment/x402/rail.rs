@@ -4,13 +4,13 @@
 //! A call has one nonce, ever. What was signed is kept in memory only.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::answer::{Asked, Caller, Came, Class, Resend, Sent, Verdict};
 use super::network::{Asset, Network};
@@ -24,7 +24,7 @@ use crate::event::{Event, Observer};
 use crate::money::Usd;
 use crate::payment::challenge::Refusal;
 use crate::payment::ledger::{Begun, EndedOpen, Ledger, OpenTerms, Over, WantedOpen};
-use crate::payment::open::{OpenEnd, OpenRail, OpenSetup, Order, Running};
+use crate::payment::open::{OpenEnd, OpenRail, OpenSetup, Order, Running, Stage};
 use crate::payment::policy::{Cap, SpendPolicy};
 use crate::payment::record::{OpenPayment, PaidAnswer, Payment, PaymentState, Rail};
 use crate::payment::running::{Counted, Spawner, hold};
@@ -78,17 +78,17 @@ impl OpenRail for X402Rail {
 
     fn pay(self: Arc<Self>, order: Order) -> Running {
         let (tell, ended) = oneshot::channel();
-        let payment_id = Arc::new(Mutex::new(None));
-        let (rail, id) = (self.clone(), payment_id.clone());
+        let stage = Arc::new(Stage::default());
+        let (rail, reached) = (self.clone(), stage.clone());
         let task = async move {
-            let end = rail.run(order, &id, &tell).await.unwrap_or_else(|end| end);
+            let end = rail.run(order, &reached, &tell).await.unwrap_or_else(|end| end);
             // A call that has gone needs no answer; it is in the books.
             let _ = tell.send(end);
         };
         if let Err(error) = self.0.spawner.spawn(task) {
             tracing::warn!("no payment is made: {error}");
         }
-        Running { ended, payment_id }
+        Running { ended, stage }
     }
 }
 
@@ -107,7 +107,7 @@ impl X402Rail {
     async fn run(
         &self,
         order: Order,
-        payment_id: &Mutex<Option<String>>,
+        stage: &Stage,
         caller: &oneshot::Sender<OpenEnd>,
     ) -> Result<OpenEnd, OpenEnd> {
         let Setup { ledger, policy, observer, base, .. } = &self.0;
@@ -116,6 +116,10 @@ impl X402Rail {
         }
         let authorization = self.choose(&order).await?;
         let amount = amount_of(&authorization);
+        if !stage.begin() {
+            return Ok(OpenEnd::GivenUp);
+        }
+        let _counted = Counted::new(&self.0.paying);
         let begun = ledger.begin_open(
             WantedOpen {
                 base_url: base.as_str().to_owned(),
@@ -134,10 +138,9 @@ impl X402Rail {
                 return Err(OpenEnd::Store("a payment was held; this is a fault of the client".to_owned()));
             }
         };
-        let _counted = Counted::new(&self.0.paying);
-        *payment_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(payment.id.clone());
+        stage.begun(&payment.id);
         observer.tell(Event::PaymentIntended { payment_id: payment.id.clone(), amount });
-        let header = match self.sign(&authorization).await {
+        let header = match self.sign(&payment, &authorization).await {
             Ok(header) => header,
             Err(why) => {
                 let ended = EndedOpen::not_sent(why);
@@ -225,19 +228,20 @@ impl X402Rail {
         Ok(Authorization::new(chosen, signer.address(), now_unix, nonce))
     }
 
-    /// Name and value of the header that pays, signed within the limit.
-    async fn sign(&self, authorization: &Authorization) -> Result<(&'static str, HeaderValue), String> {
+    /// Name and value of the header that pays, signed within the limit. The payment is held meanwhile.
+    async fn sign(
+        &self,
+        payment: &Payment,
+        authorization: &Authorization,
+    ) -> Result<(&'static str, HeaderValue), String> {
         let (signer, digest) = (self.0.signer.clone(), authorization.digest());
         // A task of its own, so that a signer that panics takes nothing with it.
         let signing = self.0.spawner.spawn(async move { sign(&*signer, digest).await });
-        let mut signing = signing.map_err(|error| error.to_string())?;
-        let signature = match timeout(self.0.limit, &mut signing).await {
-            Ok(Ok(signed)) => signed.map_err(|error| error.to_string())?,
-            Ok(Err(_)) => return Err("the signer panicked".to_owned()),
-            Err(_) => {
-                signing.abort();
-                return Err(format!("the signer did not answer within {} s", self.0.limit.as_secs_f64()));
-            }
+        let signing = signing.map_err(|error| error.to_string())?;
+        let signature = match hold(&self.0.ledger, &payment.id, signing, self.0.limit).await {
+            Some(Ok(signed)) => signed.map_err(|error| error.to_string())?,
+            Some(Err(_)) => return Err("the signer panicked".to_owned()),
+            None => return Err(format!("the signer did not answer within {} s", self.0.limit.as_secs_f64())),
         };
         authorization.header(&signature).map_err(|error| error.to_string())
     }
