@@ -88,7 +88,7 @@ async fn invariant_3_once_a_settled_top_up_that_does_not_show_is_asked_for_unpai
     sandbox.control().crediting(Crediting::nothing());
     let store = Store::in_memory();
     let client =
-        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(2_000)).build().unwrap();
+        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(3_000)).build().unwrap();
     let error = refusal(&client).await;
     assert_eq!(error.code(), "payment_not_applied", "{error}");
     assert!(error.may_have_been_charged());
@@ -126,7 +126,7 @@ async fn invariant_3_once_a_server_that_asks_again_is_not_paid_again() {
     sandbox.control().challenge(Challenge::new().even_if_covered());
     let store = Store::in_memory();
     let client =
-        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(1_000)).build().unwrap();
+        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(2_500)).build().unwrap();
     let error = refusal(&client).await;
     assert_eq!(error.code(), "payment_not_applied", "{error}");
     assert_eq!(credited(&sandbox), ["0.01"]);
@@ -144,7 +144,7 @@ async fn invariant_3_once_a_server_that_asks_again_is_not_paid_again() {
         let store = Store::in_memory();
         let client = client_of(&sandbox, &store)
             .wallet_payer(service_of(&sandbox))
-            .timeout(ms(1_000))
+            .timeout(ms(2_500))
             .build()
             .unwrap();
         assert_eq!(refusal(&client).await.code(), "payment_not_applied");
@@ -214,7 +214,7 @@ async fn invariant_4_one_at_a_time_an_unknown_payment_holds_the_wallet_until_a_p
         };
         async move { answer }
     };
-    let client = client_of(&sandbox, &store).wallet_payer(payer).timeout(ms(1_000)).build().unwrap();
+    let client = client_of(&sandbox, &store).wallet_payer(payer).timeout(ms(2_500)).build().unwrap();
     let first = refusal(&client).await;
     assert_eq!(first.code(), "payment_unknown", "{first}");
     let id = first.payment_problem().unwrap().payment_id().unwrap().to_owned();
@@ -235,7 +235,7 @@ async fn invariant_5_unknown_stays_unknown_and_is_asked_about_under_the_same_key
     sandbox.control().fault(Fault::on(TOPUP).first(1).status(500));
     let store = Store::in_memory();
     let client =
-        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(1_000)).build().unwrap();
+        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(2_500)).build().unwrap();
     assert_eq!(outcome(&client).await, "payment_unknown");
     assert_eq!(asked(&sandbox, TOPUP), 1);
     assert_eq!(outcome(&client).await, "answer");
@@ -275,7 +275,7 @@ async fn invariant_6_caps_hold_over_calls_clients_and_whatever_became_of_the_pay
         client_of(&sandbox, &store)
             .spend_policy(caps.clone())
             .wallet_payer(payer)
-            .timeout(ms(500))
+            .timeout(ms(2_500))
             .build()
             .unwrap()
     };
@@ -408,7 +408,7 @@ async fn invariant_9_no_leaks_no_secret_is_in_a_log_an_error_an_event_or_a_file(
     let observed = events.clone();
     let client = client_of(&sandbox, &store)
         .wallet_payer(service_of(&sandbox))
-        .timeout(ms(1_000))
+        .timeout(ms(2_500))
         .on_event(move |event: &Event| observed.lock().unwrap().push(format!("{event:?}")))
         .build()
         .unwrap();
@@ -447,7 +447,7 @@ async fn invariant_9_no_leaks_the_services_token_follows_no_redirect() {
     sandbox.control().fault(Fault::on(TOPUP).status(308).header("Location", &to));
     let store = Store::in_memory();
     let client =
-        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(500)).build().unwrap();
+        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(2_500)).build().unwrap();
     // What is on no list is unknown: perhaps the service has paid and then sent us on.
     assert_eq!(outcome(&client).await, "payment_unknown");
     assert_eq!(elsewhere.connections(), 0);
@@ -482,10 +482,10 @@ async fn invariant_10_what_was_paid_for_arrives_whatever_is_wrong_with_it() {
 #[tokio::test]
 async fn a_call_that_ends_does_not_end_the_payment_that_it_leads() {
     let sandbox = broke().await;
-    sandbox.control().fault(Fault::on(TOPUP).delay(ms(400)));
+    sandbox.control().fault(Fault::on(TOPUP).delay(ms(4_000)));
     let store = Store::in_memory();
     let client =
-        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(250)).build().unwrap();
+        client_of(&sandbox, &store).wallet_payer(service_of(&sandbox)).timeout(ms(2_000)).build().unwrap();
     let error = refusal(&client).await;
     assert_eq!(error.code(), "payment_unknown", "{error}");
     let id = error.payment_problem().unwrap().payment_id().unwrap().to_owned();

@@ -357,9 +357,9 @@ async fn where_both_rails_are_offered_the_first_that_was_set_is_used_and_never_t
 #[tokio::test]
 async fn an_answer_that_was_paid_for_is_kept_when_its_caller_has_gone_and_given_to_the_next() {
     let sandbox = asking_for(OpenPayments::v2()).await;
-    sandbox.control().fault(Fault::on("/route").nth(2).after_effect().delay(ms(400)));
+    sandbox.control().fault(Fault::on("/route").nth(2).after_effect().delay(ms(4_000)));
     let store = Store::in_memory();
-    let client = signing(&sandbox, &store).timeout(ms(250)).build().unwrap();
+    let client = signing(&sandbox, &store).timeout(ms(2_000)).build().unwrap();
     let request = || RouteRequest::new("store 1M vectors").idempotency_key("nightly-7");
     let error = client.route_task(request()).await.unwrap_err();
     assert_eq!(error.code(), "payment_unknown", "{error}");
