@@ -1,18 +1,45 @@
 //! The examples run as a newcomer would run them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Command;
 
 use amply_tests::bin_dir;
 
+/// What an example prints.
+fn shown_by(example: &str) -> String {
+    let output = Command::new(bin_dir().join(example)).env_clear().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn the_route_example_prints_a_ranking_and_a_refusal() {
-    let output = Command::new(bin_dir().join("route")).env_clear().output().unwrap();
-    let shown = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = shown_by("route");
     assert!(
         shown.starts_with("qdrant (score 0.8901)\n1. qdrant at 0.19 USD for 1M dimensions\n2. "),
         "{shown}"
     );
     assert!(shown.contains("Top composite score for 384-dim insert-heavy vector workloads"), "{shown}");
     assert!(shown.ends_with("it must be a whole number from 1 to 65536\n"), "{shown}");
+}
+
+#[test]
+fn the_pay_then_retry_example_pays_for_two_routes_and_is_refused_the_third_by_its_cap() {
+    assert_eq!(
+        shown_by("pay_then_retry"),
+        "store 1M vectors
+  topping up by 0.01 USD
+  qdrant, paid 0.01 USD for it
+search 250k product embeddings
+  topping up by 0.01 USD
+  qdrant, paid 0.01 USD for it
+ingest 5M log lines
+  the cap of a day (UTC) is reached: 0.02 USD
+  spend_limit: 0.01 USD are needed, and 0 USD are left of the cap of a day (UTC), which is 0.02 USD
+payments
+  0.01 USD, settled
+  0.01 USD, settled
+"
+    );
 }
