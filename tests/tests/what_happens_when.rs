@@ -1,10 +1,16 @@
 //! `docs/what-happens-when.md`, row by row: the page is the table that drives these tests.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::net::TcpListener;
 use std::time::Duration;
 
-use amply_sdk::{Binding, Client, Error, Method, PrincipalPolicy, RetryPolicy};
-use amply_tests::{Log, Scripted, table};
+use amply_sandbox::{Call, Challenge, Crediting, Fault, Sandbox};
+use amply_sdk::{
+    Binding, Client, ClientBuilder, Error, Method, PrincipalPolicy, RetryPolicy, Store, TopUpService,
+};
+use amply_tests::paying::{asked, broke, client_of, credited, service_of, states};
+use amply_tests::{Log, Refusing, Scripted, TempFolder, table};
 use serde_json::Value;
 
 const PAGE: &str = "docs/what-happens-when.md";
@@ -162,4 +168,144 @@ async fn a_route_counts_for_whom_the_page_says() {
             assert_eq!(&words, reading, "{row:?}");
         }
     }
+}
+
+const TOPUP: &str = "/topup";
+
+/// Who pays, and what goes wrong with it.
+fn payer(what_happens: &str, sandbox: &Sandbox, client: ClientBuilder, nobody: &Refusing) -> ClientBuilder {
+    let client = match what_happens {
+        "nobody may pay" => return client,
+        "nobody answers for the service" => {
+            client.wallet_payer(TopUpService::new(&format!("{}{TOPUP}", nobody.url())).unwrap())
+        }
+        _ => client.wallet_payer(service_of(sandbox)),
+    };
+    match what_happens {
+        "with `repeat_ambiguous`, the 402 comes after a 503" => {
+            client.retry(RetryPolicy::default().repeat_ambiguous(true))
+        }
+        "less than 5 s of the call's time are left" => {
+            client.payment_headroom(Duration::from_secs(5)).timeout(Duration::from_millis(4_900))
+        }
+        // Nothing will come of it, however long it is waited for.
+        "the service pays, and the credit never shows"
+        | "the credit never showed, and the call is made again"
+        | "the service pays, and the server asks again"
+        | "the service answers 500"
+        | "it answered 500, and the call is made again"
+        | "it answers 500 each time, and the call is made three times" => {
+            client.timeout(Duration::from_millis(1_000))
+        }
+        _ => client,
+    }
+}
+
+/// Makes it happen; how often the call is made.
+fn arrange(what_happens: &str, sandbox: &Sandbox) -> usize {
+    let control = sandbox.control();
+    let challenge = |challenge: Challenge| control.challenge(challenge);
+    let fault = |fault: Fault| control.fault(fault);
+    match what_happens {
+        "nobody may pay"
+        | "the service pays"
+        | "nobody answers for the service"
+        | "less than 5 s of the call's time are left"
+        | "the store could not be read and was set aside" => {}
+        "the service pays, and the credit shows late" => control.crediting(Crediting::as_asked().late(4)),
+        "the service pays, and its answer is lost" => {
+            fault(Fault::on(TOPUP).first(1).after_effect().reset_before_headers());
+        }
+        "the service pays, and the credit never shows"
+        | "the credit never showed, and the call is made again" => {
+            control.crediting(Crediting::as_asked().late(u32::MAX));
+        }
+        "the service pays, and the server asks again" => challenge(Challenge::new().even_if_covered()),
+        "the service pays, and the route then fails with 500" => {
+            fault(Fault::on("/route").nth(2).status(500))
+        }
+        "the service pays, and the answer cannot be read" => {
+            fault(Fault::on("/route").nth(2).after_effect().status(200).body([1, 2, 3]));
+        }
+        "the service says no (401)" => fault(Fault::on(TOPUP).status(401)),
+        "the service answers 500" | "it answered 500, and the call is made again" => {
+            fault(Fault::on(TOPUP).first(1).status(500));
+        }
+        "it answers 500 each time, and the call is made three times" => fault(Fault::on(TOPUP).status(500)),
+        "the 402 has expired" => challenge(Challenge::new().expired()),
+        "the 402 is in EUR" => challenge(Challenge::new().currency("EUR")),
+        "the 402 asks for less than is missing" => challenge(Challenge::new().amount(0.001)),
+        "the 402 names no amount" => {
+            challenge(Challenge::new().without("/shortfall_usd").without("/x402/amount_usd"));
+        }
+        "the 402 has a path to another host" => {
+            challenge(Challenge::new().top_up_path("https://evil.example/pay"));
+        }
+        "the 402 says that the call has no principal" => challenge(Challenge::new().unbound()),
+        "the 402 asks for more than the cap of a top-up" => {
+            challenge(Challenge::new().shortfall(5.01).amount(5.01));
+        }
+        "with `repeat_ambiguous`, the 402 comes after a 503" => {
+            fault(Fault::on("/route").first(1).status(503));
+        }
+        "nothing tells whose wallet it is (500)" => fault(Fault::on("/billing/status").status(500)),
+        other => panic!("`{other}` is not known"),
+    }
+    match what_happens {
+        "the credit never showed, and the call is made again"
+        | "it answered 500, and the call is made again" => 2,
+        "it answers 500 each time, and the call is made three times" => 3,
+        _ => 1,
+    }
+}
+
+fn listed(items: &[String]) -> String {
+    if items.is_empty() { "–".to_owned() } else { items.join(", ") }
+}
+
+#[tokio::test]
+async fn a_route_is_paid_for_as_the_page_says() {
+    let rows = table(PAGE, "When a route must be paid for");
+    assert_eq!(rows.len(), 25);
+    // Side by side: some wait until their time is over.
+    for row in rows.into_iter().map(|row| tokio::spawn(is_paid_for(row))).collect::<Vec<_>>() {
+        row.await.unwrap();
+    }
+}
+
+async fn is_paid_for(row: Vec<String>) {
+    let [what_happens, top_ups, credits, end, payment, charged] = row.as_slice() else { panic!("{row:?}") };
+    let sandbox = broke().await;
+    let calls = arrange(what_happens, &sandbox);
+    let folder = TempFolder::new("what-happens");
+    let store = match what_happens.starts_with("the store could not be read") {
+        true => {
+            std::fs::write(folder.file("store.db"), "no database".repeat(400)).unwrap();
+            Store::open(folder.file("store.db")).unwrap()
+        }
+        false => Store::in_memory(),
+    };
+    let nobody = Refusing::new();
+    let client = payer(what_happens, &sandbox, client_of(&sandbox, &store), &nobody).build().unwrap();
+    let mut outcome = client.route_task("store 1M vectors").await;
+    for _ in 1..calls {
+        outcome = client.route_task("store 1M vectors").await;
+    }
+
+    let seen = [
+        asked(&sandbox, TOPUP).to_string(),
+        listed(&credited(&sandbox)),
+        outcome.as_ref().err().map_or("answer", Error::code).to_owned(),
+        listed(&states(&store).await),
+        match &outcome {
+            Ok(_) => "–".to_owned(),
+            Err(error) => if error.may_have_been_charged() { "yes" } else { "no" }.to_owned(),
+        },
+    ];
+    assert_eq!(seen.each_ref(), [top_ups, credits, end, payment, charged], "{what_happens}: {outcome:?}");
+    // However often it is asked for, a payment has one key.
+    let asked: Vec<_> = sandbox.control().calls().into_iter().filter(|call| call.path == TOPUP).collect();
+    let key_of = |call: &Call| call.headers.iter().find(|(name, _)| name == "idempotency-key").cloned();
+    let keys: Vec<_> = asked.iter().map(key_of).collect();
+    assert!(keys.iter().all(|key| key.is_some() && *key == keys[0]), "{what_happens}: {keys:?}");
 }
