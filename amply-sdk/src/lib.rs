@@ -17,6 +17,42 @@
 //!
 //! A call that may cost money is sent again only when the server cannot have seen it ([`RetryPolicy`]); an answer
 //! keeps every field that came, known or not ([`Answer`]); an error is one enum with stable codes ([`Error`]).
+//!
+//! # Pay, then retry
+//!
+//! A route that the prepaid wallet does not cover is answered 402. With a [`Payer`] and a [`SpendPolicy`] the client has the
+//! wallet topped up and sends the same request again; without both it never pays anything.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = amply_sandbox::Sandbox::builder().balance("0").strict_wallet(true).start().await?;
+//! # let (url, key) = (sandbox.url(), sandbox.user_key());
+//! # let (service_url, token) = (sandbox.topup_url(), sandbox.topup_token());
+//! use amply_sdk::{Client, SpendPolicy, TopUpService, Usd};
+//!
+//! let client = Client::builder()
+//!     .base_url(url)
+//!     .api_key(key)
+//!     .wallet_payer(TopUpService::new(service_url)?.token(token)?)
+//!     // Or a `store` in a file, for caps that outlive the process.
+//!     .spend_policy(SpendPolicy::per_topup(Usd::dollars(1)).per_day(Usd::dollars(5)).per_process_only())
+//!     .build()?;
+//!
+//! let route = client.route_task("store 1M 1536-dim vectors with metadata filters").await?;
+//! assert_eq!(route.meta().paid_usd(), Some("0.01".parse()?));
+//! assert_eq!(client.payments().list().await?.len(), 1);
+//! # Ok(()) }
+//! ```
+//!
+//! A payment is in the ledger ([`Store`], [`Payments`]) before anybody is asked for money. A call leads one at most, a wallet
+//! has one open at a time, and one whose result is not known is never made anew.
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `durable` | `Store::open`: a store in a file, which all processes of a machine share |
 
 #![forbid(unsafe_code)]
 
