@@ -9,7 +9,7 @@ use crate::payment::{Cap, Refusal};
 
 /// Something that happened, for [`ClientBuilder::on_event`](crate::ClientBuilder::on_event). No secret is in any.
 ///
-/// Events of payments come from a background thread.
+/// Most come from a background thread, some from the thread of the call that they are about.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {

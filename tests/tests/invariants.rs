@@ -229,6 +229,22 @@ async fn invariant_4_one_at_a_time_an_unknown_payment_holds_the_wallet_until_a_p
 }
 
 #[tokio::test]
+async fn invariant_4_one_at_a_time_a_call_that_waits_goes_on_when_the_balance_suffices() {
+    let sandbox = Arc::new(broke().await);
+    let store = Store::in_memory();
+    let wallet = sandbox.clone();
+    // Nobody knows of the five cents; somebody else has put in one.
+    let payer = move |_| {
+        wallet.control().set_balance(wallet.user_key(), "0.01").unwrap();
+        async { TopUp::Unknown("perhaps".to_owned()) }
+    };
+    let policy = policy().minimum_topup(usd("0.05"));
+    let client = client_of(&sandbox, &store).spend_policy(policy).wallet_payer(payer).build().unwrap();
+    assert_eq!(outcome(&client).await, "answer");
+    assert_eq!(states(&store).await, ["unknown"]);
+}
+
+#[tokio::test]
 async fn invariant_5_unknown_stays_unknown_and_is_asked_about_under_the_same_key_only() {
     let sandbox = broke().await;
     // The service does nothing the first time, and nobody knows.

@@ -319,3 +319,43 @@ async fn a_client_that_starts_looks_after_what_an_earlier_one_left_open() {
     assert_eq!(credited(&sandbox).len(), 1);
     drop(client);
 }
+
+#[tokio::test]
+async fn a_store_that_fails_after_the_payer_was_asked_leaves_the_payment_unknown() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    const HOLDS: &str = "import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held.execute('BEGIN IMMEDIATE')
+print('held', flush=True)
+sys.stdin.read()";
+
+    let folder = Folder::new("held");
+    let path = folder.0.join("store.db");
+    let sandbox = broke().await;
+    let store = Store::open(&path).unwrap();
+    let holder = Arc::new(Mutex::new(None));
+    let kept = holder.clone();
+    let payer = move |_: TopUpRequest| {
+        let mut other = Command::new("python3")
+            .args(["-c", HOLDS, &path.to_string_lossy()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(other.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        *kept.lock().unwrap() = Some(other);
+        // Money may have moved, and nobody can write that down.
+        async { TopUp::Unknown("the line was cut".to_owned()) }
+    };
+    let client = client_of(&sandbox, &store).wallet_payer(payer).build().unwrap();
+    let error = refusal(&client).await;
+    assert_eq!((error.code(), error.may_have_been_charged()), ("payment_unknown", true), "{error}");
+    let mut other = holder.lock().unwrap().take().unwrap();
+    drop(other.stdin.take());
+    other.wait().unwrap();
+    let payment = error.payment_problem().unwrap().payment_id().unwrap();
+    assert!(store.payments().show(payment).await.unwrap().is_open());
+}

@@ -451,11 +451,12 @@ impl Shared {
                 }
             }
             PaymentState::Rejected => tell_all(served, &Verdict::End(Ending::Failed(Box::new(payment)))),
-            _ => match self.settle_open(payment, &mut served, Care::AtOnce).await {
+            _ => match self.settle_open(payment.clone(), &mut served, Care::AtOnce).await {
                 Ok(Cleared::Free) => tell_all(served, &Verdict::Again(None)),
                 Ok(Cleared::Stays(payment)) => tell_all(served, &Verdict::End(Ending::Unknown(payment))),
                 Ok(Cleared::Alone) => {}
-                Err(ending) => tell_all(served, &Verdict::End(ending)),
+                // The payer was asked, whatever the store says now.
+                Err(_) => tell_all(served, &Verdict::End(Ending::Unknown(Box::new(payment)))),
             },
         }
     }
@@ -482,6 +483,9 @@ impl Shared {
             } else {
                 if let Looked::Wallet { balance, .. } = self.setup.look.look().await {
                     payment = self.note_balance(&payment, balance).await?;
+                    if payment.is_open() {
+                        send_on_covered(batch, balance);
+                    }
                 }
                 if payment.state == PaymentState::Unknown
                     && care != Care::AtOnce
@@ -631,6 +635,16 @@ fn amount_for(count: usize, prices: &[Usd], seen: &[Option<Usd>], balance: Optio
 fn tell(waiter: Waiter, verdict: Verdict) {
     // A call that has gone needs no answer.
     let _ = waiter.answer.send(verdict);
+}
+
+/// An open payment holds the wallet. Those whom the balance covers all the same are sent on.
+fn send_on_covered(waiters: &mut Vec<Waiter>, balance: Option<Usd>) {
+    for waiter in std::mem::take(waiters) {
+        match balance.is_some_and(|there| there >= price(&waiter.need, balance)) {
+            true => tell(waiter, Verdict::Again(None)),
+            false => waiters.push(waiter),
+        }
+    }
 }
 
 fn tell_all(waiters: Vec<Waiter>, verdict: &Verdict) {
