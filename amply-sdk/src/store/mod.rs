@@ -1,10 +1,13 @@
-//! Where the ledger of payments is kept: in memory, or in one file that all processes of a machine share.
+//! Where the ledger of payments and the outbox of reports are kept: in memory, or in one file that all processes of a
+//! machine share.
 //!
-//! This file is the handle; what is written, and by which rules, is decided in `payment::ledger`.
+//! This file is the handle; what is written, and by which rules, is decided in `payment::ledger` and in `outcome`.
 
 #[cfg(feature = "durable")]
 mod file;
 mod memory;
+mod memory_outbox;
+pub(crate) mod outbox;
 mod rows;
 #[cfg(feature = "durable")]
 mod sqlite;
@@ -15,12 +18,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use self::memory::Memory;
+use self::memory_outbox::MemoryOutbox;
+use self::outbox::{Asked, GONE, Job, Letters};
 pub(crate) use self::rows::{Query, Rows, StoreError};
+use crate::error::Error;
 
 /// How long a payment of a process that has died is waited for before others look after it.
 const LEASE: Duration = Duration::from_secs(6);
 
-/// Where a client keeps what it has paid. Cloning it gives the same store again.
+/// Where a client keeps what it has paid, and the reports that are still to be delivered. Cloning it gives the same store
+/// again.
 ///
 /// In memory it holds as long as the process. In a file (`Store::open`, with the feature `durable`) it holds for good, and
 /// all processes of this machine that open the file keep the same caps together.
@@ -36,6 +43,9 @@ pub struct Store {
 trait Place: Send + Sync {
     /// Does some work as one transaction: all of it is kept, or nothing.
     fn transaction(&self, work: &mut Work<'_>) -> Result<(), StoreError>;
+
+    /// Has some work done on the outbox, perhaps together with that of others, and does not wait for it.
+    fn hand_in(&self, job: Box<dyn Job>);
 
     /// Where it is, if it outlives the process.
     fn path(&self) -> Option<&Path>;
@@ -115,6 +125,21 @@ impl Store {
         })?;
         done.ok_or_else(|| "the store did nothing; this is a fault of the client".to_owned())
     }
+
+    /// Does some work on the outbox as one transaction; it is kept when this returns. No thread is blocked.
+    pub(crate) async fn letters<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Letters) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        if !self.is_of_this_process() {
+            return Err(Error::config(
+                "the store was opened before this process was forked; open it again here, and make a new client",
+            ));
+        }
+        let (job, answer) = Asked::of(work);
+        self.place.hand_in(job);
+        answer.await.unwrap_or_else(|_| Err(GONE.to_owned())).map_err(Error::Store)
+    }
 }
 
 impl fmt::Debug for Store {
@@ -124,11 +149,19 @@ impl fmt::Debug for Store {
 }
 
 #[derive(Default)]
-struct InMemory(Mutex<Memory>);
+struct InMemory {
+    rows: Mutex<Memory>,
+    letters: Mutex<MemoryOutbox>,
+}
 
 impl Place for InMemory {
     fn transaction(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
-        work(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut *self.rows.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn hand_in(&self, mut job: Box<dyn Job>) {
+        let end = job.run(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner));
+        job.ended(end);
     }
 
     fn path(&self) -> Option<&Path> {

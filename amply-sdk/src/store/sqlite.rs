@@ -1,5 +1,7 @@
 //! Rows in a file that processes share: SQLite, write-ahead log, every commit flushed to the disk.
 
+mod outbox;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +11,9 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, named_params, params,
 };
 
+use self::outbox::Desk;
 use super::file::{self, shown};
+use super::outbox::Job;
 use super::rows::{Block, Query, Rows, StoreError};
 use super::{Place, Store, Work};
 use crate::error::Error;
@@ -141,12 +145,18 @@ struct InFile {
     path: PathBuf,
     is_new: bool,
     connection: Mutex<Connection>,
+    /// Opened at first need: most who pay report nothing, and the other way round.
+    desk: Mutex<Option<Desk>>,
 }
 
 fn open(path: &Path) -> Result<InFile, StoreError> {
     let prepared = file::prepare(path)?;
-    let kept =
-        |connection, is_new| InFile { path: path.to_owned(), is_new, connection: Mutex::new(connection) };
+    let kept = |connection, is_new| InFile {
+        path: path.to_owned(),
+        is_new,
+        connection: Mutex::new(connection),
+        desk: Mutex::default(),
+    };
     match connect(path) {
         Ok(connection) => return Ok(kept(connection, prepared.is_new)),
         Err(Trouble::Other(why)) => return Err(why),
@@ -188,11 +198,17 @@ impl Trouble {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, Trouble> {
+/// A connection to a file that is there, used by one thread at a time.
+fn open_connection(path: &Path) -> Result<Connection, Trouble> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| trouble(path, error))?;
+    connection.busy_timeout(PATIENCE).map_err(|error| trouble(path, error))?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, Trouble> {
     let refuse = |error| trouble(path, error);
-    let mut connection = Connection::open_with_flags(path, flags).map_err(refuse)?;
-    connection.busy_timeout(PATIENCE).map_err(refuse)?;
+    let mut connection = open_connection(path)?;
     let number = |connection: &Connection, name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(refuse)
     };
@@ -289,6 +305,18 @@ impl Place for InFile {
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refuse)?;
         work(&mut InTransaction { connection: &transaction, path: &self.path })?;
         transaction.commit().map_err(refuse)
+    }
+
+    fn hand_in(&self, job: Box<dyn Job>) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let desk = match &*desk {
+            Some(desk) => desk,
+            None => match Desk::open(&self.path) {
+                Ok(opened) => desk.insert(opened),
+                Err(why) => return job.ended(Err(why)),
+            },
+        };
+        desk.hand_in(job);
     }
 
     fn path(&self) -> Option<&Path> {

@@ -1,0 +1,343 @@
+//! The outbox in the file: its own connection, on a thread of its own.
+//!
+//! Unlike the ledger's, its commits are not flushed to the disk one by one (`synchronous=NORMAL`): they survive the death of
+//! any process, and a power cut may cost the last moments.
+
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender as Jobs};
+
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Row, TransactionBehavior, named_params, params,
+};
+
+use super::{open_connection, trouble};
+use crate::store::StoreError;
+use crate::store::outbox::{Added, GONE, Job, Letter, LetterState, Letters, Sender, Tried, Waiting};
+
+/// How much work one commit takes at most.
+const BATCH: usize = 1024;
+/// A part of the rows that makes room at once when the outbox is full.
+const ROOM: i64 = 100;
+
+const COLUMNS: &str = "id, base_url, principal, route_id, provider_id, idempotency_key, endpoint, body, created_ms, \
+     not_before_ms, attempts, leased_until_ms, last_error, state";
+
+/// Where work on the outbox is handed in.
+pub(super) struct Desk(Jobs<Box<dyn Job>>);
+
+impl Desk {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let refuse = |error| trouble(path, error).words().to_owned();
+        let connection = open_connection(path).map_err(|trouble| trouble.words().to_owned())?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(refuse)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        let (jobs, handed_in) = mpsc::channel();
+        let path = path.to_owned();
+        std::thread::Builder::new()
+            .name("amply-outbox".to_owned())
+            .spawn(move || serve(connection, &path, &handed_in))
+            .map_err(|error| format!("the thread of the store's outbox cannot be started: {error}"))?;
+        Ok(Self(jobs))
+    }
+
+    pub(super) fn hand_in(&self, job: Box<dyn Job>) {
+        if let Err(mpsc::SendError(job)) = self.0.send(job) {
+            job.ended(Err(GONE.to_owned()));
+        }
+    }
+}
+
+/// Does what is handed in until nobody can hand in any more.
+fn serve(mut connection: Connection, path: &Path, handed_in: &Receiver<Box<dyn Job>>) {
+    let mut rows = None;
+    let mut batch: Vec<Box<dyn Job>> = Vec::new();
+    while let Ok(first) = handed_in.recv() {
+        batch.push(first);
+        while batch.len() < BATCH
+            && let Ok(next) = handed_in.try_recv()
+        {
+            batch.push(next);
+        }
+        let end = together(&mut connection, path, &mut rows, &mut batch);
+        if end.is_err() {
+            rows = None;
+        }
+        for job in batch.drain(..) {
+            job.ended(end.clone());
+        }
+    }
+}
+
+/// All of it in one transaction: kept together, or not at all.
+fn together(
+    connection: &mut Connection,
+    path: &Path,
+    rows: &mut Option<i64>,
+    batch: &mut [Box<dyn Job>],
+) -> Result<(), StoreError> {
+    let refuse = |error| trouble(path, error).words().to_owned();
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refuse)?;
+    let mut letters = InTransaction { connection: &transaction, path, rows };
+    for job in batch {
+        job.run(&mut letters)?;
+    }
+    transaction.commit().map_err(refuse)
+}
+
+struct InTransaction<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+    /// How many rows there are, as far as this process knows; others add, too.
+    rows: &'a mut Option<i64>,
+}
+
+impl InTransaction<'_> {
+    fn refuse(&self, error: rusqlite::Error) -> StoreError {
+        trouble(self.path, error).words().to_owned()
+    }
+
+    fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    fn count(&self) -> rusqlite::Result<i64> {
+        self.connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))
+    }
+
+    /// Whether there is room for one more.
+    fn has_room(&mut self, limit: i64) -> rusqlite::Result<bool> {
+        if self.rows.is_some_and(|rows| rows < limit) {
+            return Ok(true);
+        }
+        let mut rows = self.count()?;
+        if rows >= limit {
+            let surplus = rows - limit + 1 + limit / ROOM;
+            let gone = self.connection.execute(
+                "DELETE FROM outbox WHERE rowid IN \
+                 (SELECT rowid FROM outbox WHERE state = 'delivered' ORDER BY rowid LIMIT ?1)",
+                [surplus],
+            )?;
+            rows = rows.saturating_sub(i64::try_from(gone).unwrap_or(i64::MAX));
+        }
+        *self.rows = Some(rows);
+        Ok(rows < limit)
+    }
+
+    fn insert(&mut self, letter: &Letter, limit: u64) -> rusqlite::Result<Added> {
+        if !self.has_room(i64::try_from(limit).unwrap_or(i64::MAX))? {
+            let known = self.read_state(&letter.base_url, &letter.principal, &letter.route_id)?;
+            return Ok(if known.is_some() { Added::Known } else { Added::Full });
+        }
+        // A dead one is replaced: whoever reports it again may have mended why it died.
+        let added = self
+            .statement(
+                "INSERT INTO outbox (id, base_url, principal, route_id, provider_id, idempotency_key, endpoint, body, \
+                 created_ms, not_before_ms, attempts, leased_until_ms, last_error, state) \
+                 VALUES (:id, :base_url, :principal, :route_id, :provider_id, :key, :endpoint, :body, :created, \
+                 :not_before, :attempts, :leased_until, :last_error, :state) \
+                 ON CONFLICT (base_url, principal, route_id) DO UPDATE SET id = excluded.id, \
+                 provider_id = excluded.provider_id, endpoint = excluded.endpoint, body = excluded.body, \
+                 created_ms = excluded.created_ms, not_before_ms = excluded.not_before_ms, \
+                 attempts = excluded.attempts, leased_until_ms = excluded.leased_until_ms, \
+                 last_error = excluded.last_error, state = excluded.state WHERE state = 'dead'",
+            )?
+            .execute(named_params! {
+                ":id": letter.id,
+                ":base_url": letter.base_url,
+                ":principal": letter.principal,
+                ":route_id": letter.route_id,
+                ":provider_id": letter.provider_id,
+                ":key": letter.idempotency_key,
+                ":endpoint": letter.endpoint,
+                ":body": letter.body,
+                ":created": letter.created_ms,
+                ":not_before": letter.not_before_ms,
+                ":attempts": letter.attempts,
+                ":leased_until": letter.leased_until_ms,
+                ":last_error": letter.last_error,
+                ":state": letter.state.as_str(),
+            })?;
+        if added == 0 {
+            return Ok(Added::Known);
+        }
+        *self.rows = self.rows.map(|rows| rows + 1);
+        Ok(Added::New)
+    }
+
+    fn read_state(
+        &self,
+        base_url: &str,
+        principal: &str,
+        route_id: &str,
+    ) -> rusqlite::Result<Option<LetterState>> {
+        let mut statement = self
+            .statement("SELECT state FROM outbox WHERE base_url = ?1 AND principal = ?2 AND route_id = ?3")?;
+        let state: Option<String> =
+            statement.query_row([base_url, principal, route_id], |row| row.get(0)).optional()?;
+        Ok(state.map(|state: String| LetterState::parse(&state).unwrap_or(LetterState::Dead)))
+    }
+
+    fn take(
+        &self,
+        sender: &Sender,
+        now_ms: i64,
+        until_ms: i64,
+        at_most: usize,
+    ) -> rusqlite::Result<Vec<Letter>> {
+        let mut due = self.statement(&format!(
+            "SELECT {COLUMNS} FROM outbox WHERE base_url = ?1 AND principal = ?2 AND state = 'pending' \
+             AND not_before_ms <= ?3 AND leased_until_ms <= ?3 ORDER BY not_before_ms LIMIT ?4"
+        ))?;
+        let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+        let mut letters: Vec<Letter> = due
+            .query_map(params![sender.base_url, sender.principal, now_ms, at_most], letter)?
+            .collect::<Result<_, _>>()?;
+        let mut lease = self.statement("UPDATE outbox SET leased_until_ms = ?2 WHERE id = ?1")?;
+        for letter in &mut letters {
+            lease.execute(params![letter.id, until_ms])?;
+            letter.leased_until_ms = until_ms;
+        }
+        Ok(letters)
+    }
+
+    fn write_try(&self, id: &str, tried: &Tried) -> rusqlite::Result<usize> {
+        let (state, not_before_ms, reason) = match tried {
+            Tried::Delivered => (LetterState::Delivered, None, None),
+            Tried::Dead { reason } => (LetterState::Dead, None, Some(reason)),
+            Tried::Later { not_before_ms, reason } => {
+                (LetterState::Pending, Some(not_before_ms), Some(reason))
+            }
+        };
+        self.statement(
+            "UPDATE outbox SET state = ?2, not_before_ms = coalesce(?3, not_before_ms), last_error = ?4, \
+             attempts = attempts + 1, leased_until_ms = 0 WHERE id = ?1 AND state <> 'delivered'",
+        )?
+        .execute(params![id, state.as_str(), not_before_ms, reason])
+    }
+
+    fn look(&self, sender: &Sender, now_ms: i64) -> rusqlite::Result<Waiting> {
+        self.statement(
+            "SELECT count(*), count(*) FILTER (WHERE leased_until_ms <= ?3), \
+             min(max(not_before_ms, leased_until_ms)) FROM outbox \
+             WHERE base_url = ?1 AND principal = ?2 AND state = 'pending'",
+        )?
+        .query_row(params![sender.base_url, sender.principal, now_ms], |row| {
+            let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+            Ok(Waiting { pending: count(0)?, idle: count(1)?, next_due_ms: row.get(2)? })
+        })
+    }
+
+    fn kept(&self, at_most: usize) -> rusqlite::Result<Vec<Letter>> {
+        let mut kept = self.statement(&format!(
+            "SELECT {COLUMNS} FROM outbox WHERE state <> 'delivered' ORDER BY rowid LIMIT ?1"
+        ))?;
+        kept.query_map([i64::try_from(at_most).unwrap_or(i64::MAX)], letter)?.collect()
+    }
+
+    fn one(&self, id: &str) -> rusqlite::Result<Option<Letter>> {
+        let mut one = self.statement(&format!("SELECT {COLUMNS} FROM outbox WHERE id = ?1"))?;
+        one.query_row([id], letter).optional()
+    }
+}
+
+impl Letters for InTransaction<'_> {
+    fn add(&mut self, letter: &Letter, limit: u64) -> Result<Added, StoreError> {
+        self.insert(letter, limit).map_err(|error| self.refuse(error))
+    }
+
+    fn state_of(&mut self, sender: &Sender, route_id: &str) -> Result<Option<LetterState>, StoreError> {
+        self.read_state(&sender.base_url, &sender.principal, route_id).map_err(|error| self.refuse(error))
+    }
+
+    fn lease(
+        &mut self,
+        sender: &Sender,
+        now_ms: i64,
+        until_ms: i64,
+        at_most: usize,
+    ) -> Result<Vec<Letter>, StoreError> {
+        self.take(sender, now_ms, until_ms, at_most).map_err(|error| self.refuse(error))
+    }
+
+    fn tried(&mut self, id: &str, tried: &Tried) -> Result<(), StoreError> {
+        self.write_try(id, tried).map(|_| ()).map_err(|error| self.refuse(error))
+    }
+
+    fn give_back(&mut self, ids: &[String]) -> Result<(), StoreError> {
+        for id in ids {
+            let given = self
+                .statement("UPDATE outbox SET leased_until_ms = 0 WHERE id = ?1")
+                .and_then(|mut give| give.execute([id]));
+            given.map_err(|error| self.refuse(error))?;
+        }
+        Ok(())
+    }
+
+    fn waiting(&mut self, sender: &Sender, now_ms: i64) -> Result<Waiting, StoreError> {
+        self.look(sender, now_ms).map_err(|error| self.refuse(error))
+    }
+
+    fn hurry(&mut self, sender: &Sender, now_ms: i64) -> Result<(), StoreError> {
+        let hurried = self.connection.execute(
+            "UPDATE outbox SET not_before_ms = ?3 WHERE base_url = ?1 AND principal = ?2 AND state = 'pending' \
+             AND not_before_ms > ?3",
+            params![sender.base_url, sender.principal, now_ms],
+        );
+        hurried.map(|_| ()).map_err(|error| self.refuse(error))
+    }
+
+    fn list(&mut self, at_most: usize) -> Result<Vec<Letter>, StoreError> {
+        self.kept(at_most).map_err(|error| self.refuse(error))
+    }
+
+    fn find(&mut self, id: &str) -> Result<Option<Letter>, StoreError> {
+        self.one(id).map_err(|error| self.refuse(error))
+    }
+
+    fn retry(&mut self, id: &str, now_ms: i64) -> Result<bool, StoreError> {
+        let changed = self.connection.execute(
+            "UPDATE outbox SET state = 'pending', not_before_ms = ?2, created_ms = ?2 \
+             WHERE id = ?1 AND state <> 'delivered'",
+            params![id, now_ms],
+        );
+        changed.map(|rows| rows == 1).map_err(|error| self.refuse(error))
+    }
+
+    fn discard(&mut self, id: &str) -> Result<bool, StoreError> {
+        let gone = self.connection.execute("DELETE FROM outbox WHERE id = ?1 AND state <> 'delivered'", [id]);
+        *self.rows = None;
+        gone.map(|rows| rows == 1).map_err(|error| self.refuse(error))
+    }
+
+    fn forget(&mut self, delivered_before_ms: i64) -> Result<(), StoreError> {
+        // A part at a time: nobody else should wait for this.
+        let gone = self.connection.execute(
+            "DELETE FROM outbox WHERE rowid IN (SELECT rowid FROM outbox \
+             WHERE state = 'delivered' AND created_ms < ?1 ORDER BY rowid LIMIT 10000)",
+            [delivered_before_ms],
+        );
+        *self.rows = None;
+        gone.map(|_| ()).map_err(|error| self.refuse(error))
+    }
+}
+
+fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
+    let state: String = row.get("state")?;
+    Ok(Letter {
+        id: row.get("id")?,
+        base_url: row.get("base_url")?,
+        principal: row.get("principal")?,
+        route_id: row.get("route_id")?,
+        provider_id: row.get("provider_id")?,
+        idempotency_key: row.get("idempotency_key")?,
+        endpoint: row.get("endpoint")?,
+        body: row.get("body")?,
+        created_ms: row.get("created_ms")?,
+        not_before_ms: row.get("not_before_ms")?,
+        attempts: row.get("attempts")?,
+        leased_until_ms: row.get("leased_until_ms")?,
+        last_error: row.get("last_error")?,
+        // What another version wrote and this one does not know is for a person to look at.
+        state: LetterState::parse(&state).unwrap_or(LetterState::Dead),
+    })
+}
