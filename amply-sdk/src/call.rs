@@ -175,7 +175,7 @@ impl Ask for exchange::Call<'_> {
     }
 }
 
-fn span_of(request: &Request) -> tracing::Span {
+pub(crate) fn span_of(request: &Request) -> tracing::Span {
     tracing::info_span!("amply.call", http.request.method = %request.method, url.path = request.url.path())
 }
 
@@ -185,13 +185,16 @@ pub(crate) fn encode<T: Serialize + ?Sized>(body: &T) -> Result<Bytes, Error> {
         .map_err(|error| Error::invalid("body", format!("the body cannot be written as JSON: {error}")))
 }
 
-fn typed<T: FromFields>(body: &Bytes, text: &str) -> Result<T, String> {
+pub(crate) fn typed<T: FromFields>(body: &Bytes, text: &str) -> Result<T, String> {
     let fields = Fields::parse(body, text).map_err(|error| format!("it is not a JSON object ({error})"))?;
     T::from_fields(fields)
 }
 
 /// Reads a 2xx answer. What cannot be read is kept whole in the error: it may have been paid for.
-fn decode<T>(reply: Reply, read: impl FnOnce(&Bytes, &str) -> Result<T, String>) -> Result<Answer<T>, Error> {
+pub(crate) fn decode<T>(
+    reply: Reply,
+    read: impl FnOnce(&Bytes, &str) -> Result<T, String>,
+) -> Result<Answer<T>, Error> {
     let Reply { body, mut meta, request, may_have_been_charged } = reply;
     let value = match text_of(&body) {
         Ok(text) => check_depth(text).and_then(|()| read(&body, text)),

@@ -43,7 +43,8 @@ use crate::wire::Route;
 /// | `Timeout` | `timeout` | no whole answer came in time |
 /// | `Server` | `server` | 5xx |
 /// | `Protocol` | `protocol` | not an Amply answer, a refused redirect |
-/// | `Store` | `store` | the ledger cannot be read or written; nothing was paid |
+/// | `Store` | `store` | the store cannot be read or written; nothing was paid, or no report was taken |
+/// | `QueueFull` | `queue_full` | too many reports wait already |
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -118,8 +119,10 @@ pub enum Error {
     Server(Box<Failure>),
     /// What came is not an answer of the Amply API.
     Protocol(Box<Failure>),
-    /// The ledger of payments cannot be read or written. Nothing was paid, and the call was not charged.
+    /// The store cannot be read or written. Nothing was paid, and the call was not charged; of a report: it was not taken.
     Store(String),
+    /// As many reports wait to be delivered as are allowed to. This one was not taken.
+    QueueFull(String),
 }
 
 /// What is known about a call that failed after it was sent, or while it was being sent.
@@ -215,6 +218,7 @@ impl Error {
             Self::Server(_) => "server",
             Self::Protocol(_) => "protocol",
             Self::Store(_) => "store",
+            Self::QueueFull(_) => "queue_full",
         }
     }
 
@@ -242,7 +246,11 @@ impl Error {
     /// [`PrincipalNotBound`](Self::PrincipalNotBound), which has the whole answer.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Config(_) | Self::Invalid { .. } | Self::PrincipalNotBound { .. } | Self::Store(_) => None,
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::PrincipalNotBound { .. }
+            | Self::Store(_)
+            | Self::QueueFull(_) => None,
             Self::PaymentRequired(challenge) => Some(challenge.failure()),
             Self::SpendLimit { problem, .. }
             | Self::PaymentRefused { problem, .. }
@@ -338,9 +346,10 @@ impl Error {
     pub fn message(&self) -> String {
         let Some(failure) = self.failure() else {
             return match self {
-                Self::Invalid { message, .. } | Self::Config(message) | Self::Store(message) => {
-                    message.clone()
-                }
+                Self::Invalid { message, .. }
+                | Self::Config(message)
+                | Self::Store(message)
+                | Self::QueueFull(message) => message.clone(),
                 Self::PrincipalNotBound { binding, answer: None } => {
                     format!("{}, and this client requires one; nothing was sent", binding.words())
                 }

@@ -1,4 +1,4 @@
-//! What a client tells its owner while it works: above all, every step of a payment.
+//! What a client tells its owner while it works: every step of a payment, and what becomes of a report.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -76,6 +76,32 @@ pub enum Event {
     },
     /// A route is bound to no principal, and the policy is to warn.
     PrincipalMissing,
+    /// A tracked route was dropped, and nobody reported how it went.
+    #[non_exhaustive]
+    OutcomeUnreported {
+        /// The route.
+        route_id: String,
+    },
+    /// A report was given up. It is kept in the outbox, with the reason.
+    #[non_exhaustive]
+    OutcomeDead {
+        /// The route that it is of.
+        route_id: String,
+        /// Why the server does not take it.
+        reason: String,
+    },
+    /// Reports were lost from memory: the client ended before the server took them. A store in a file keeps them.
+    #[non_exhaustive]
+    OutcomesLost {
+        /// How many.
+        count: u64,
+    },
+    /// The store does not take reports, so that they wait in memory.
+    #[non_exhaustive]
+    OutboxFailed {
+        /// Why not, and what to do.
+        reason: String,
+    },
 }
 
 /// Who is told of events.

@@ -384,7 +384,7 @@ impl Call<'_> {
 }
 
 /// A time so far away that it cannot be told is one that never comes.
-fn later(from: Instant, by: Duration) -> Instant {
+pub(crate) fn later(from: Instant, by: Duration) -> Instant {
     const AGES: Duration = Duration::from_secs(30 * 365 * 86_400);
     from.checked_add(by).or_else(|| from.checked_add(AGES)).unwrap_or(from)
 }

@@ -68,6 +68,7 @@ mod exchange;
 mod key;
 mod meta;
 mod money;
+mod outcome;
 mod payment;
 mod principal;
 mod retry;
@@ -85,6 +86,10 @@ pub use http::{HeaderMap, Method, StatusCode};
 pub use key::KeyKind;
 pub use meta::Meta;
 pub use money::{ParseUsdError, Usd};
+pub use outcome::{
+    Flushed, HandedOver, Outbox, OutboxEntry, Outcome, OutcomeCounters, ReportFuture, Reported, Ticket,
+    TrackedRoute,
+};
 #[cfg(feature = "x402-evm")]
 pub use payment::x402::{
     eip712::{Address, ParseAddressError},
@@ -101,7 +106,8 @@ pub use rust_decimal::Decimal;
 pub use store::Store;
 pub use text::printable;
 pub use wire::{
-    AuthMode, BillingStatus, CategoryDecisions, Components, DataMode, Diagnostics, Extra, FilterComplexity,
-    Health, HealthState, OpenApi, Operation, PlatformMetrics, Provider, ProviderHealth, ProviderMetrics,
-    Providers, Ranking, RateLimit, RawJson, RawMetrics, Route, RouteRequest, RuledOut, Status, WorkloadType,
+    Audit, AuditProof, AuditedOutcome, AuditedRoute, AuthMode, BillingStatus, CategoryDecisions, Components,
+    DataMode, Diagnostics, Extra, FilterComplexity, Health, HealthState, OpenApi, Operation, OutcomeReceipt,
+    PlatformMetrics, Provider, ProviderHealth, ProviderMetrics, Providers, Ranking, RateLimit, RawJson,
+    RawMetrics, Route, RouteRequest, RuledOut, Status, WorkloadType,
 };

@@ -18,6 +18,7 @@ pub mod paying;
 mod proxy;
 pub mod readings;
 pub mod recording;
+pub mod reporting;
 mod server;
 mod terminal;
 pub mod transcript;

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
 use crate::key::ApiKey;
+use crate::outcome::{Limits as ReportLimits, Reporter, principal_of};
 use crate::payment::wallet::{BillingStatusLook, Coordinator, Limits, Setup};
 use crate::payment::{
     Clock, Ledger, OpenBuilder, OpenSetup, Payer, Payers, Rail, Spawner, SpendPolicy, WalletId,
@@ -23,6 +24,7 @@ use crate::payment::{
 use crate::principal::PrincipalPolicy;
 use crate::retry::RetryPolicy;
 use crate::store::Store;
+use crate::store::outbox::Sender;
 use crate::tls;
 use crate::transport::{Settings, Transport};
 
@@ -47,6 +49,7 @@ pub struct ClientBuilder {
     pub(crate) first_rail: Option<Rail>,
     payer_timeout: Option<Duration>,
     payment_headroom: Option<Duration>,
+    reports: ReportLimits,
 }
 
 /// A value, or why it is none: told at `build`, unless something else is set in its place by then.
@@ -171,14 +174,41 @@ impl ClientBuilder {
         self
     }
 
-    /// Who is told what happens: each step of a payment, a cap that is reached. It must not block.
+    /// How many reports may wait in memory before handing one over is [`Error::QueueFull`]; 1,024 unless set.
+    pub fn report_queue(mut self, reports: usize) -> Self {
+        self.reports.queue = reports;
+        self
+    }
+
+    /// How many reports the outbox holds at most; 1,000,000 in a file and 10,000 in memory unless set. Delivered ones, which are
+    /// remembered for a day, make room first.
+    pub fn outbox_limit(mut self, reports: u64) -> Self {
+        self.reports.outbox = Some(reports);
+        self
+    }
+
+    /// How many reports are under way at once, and so how many connections they take; 4 unless set.
+    pub fn reports_in_flight(mut self, reports: usize) -> Self {
+        self.reports.in_flight = reports;
+        self
+    }
+
+    /// Whether reports are delivered in the background, as is done unless set to `false`: then only
+    /// [`Outbox::flush`](crate::Outbox::flush) delivers. For a process that hands over and ends.
+    pub fn deliver_in_background(mut self, deliver: bool) -> Self {
+        self.reports.in_background = deliver;
+        self
+    }
+
+    /// Who is told what happens: each step of a payment, a cap that is reached, a report that is given up. It must not block.
     pub fn on_event(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(observe);
         self
     }
 
-    /// Checks the settings and makes the client. Nothing is sent, but for one thing: where a payer is set and the store has
-    /// a payment of this wallet that an earlier process left open, it is looked after in the background.
+    /// Checks the settings and makes the client. Nothing is sent, but for two things: where a payer is set and the store has
+    /// a payment of this wallet that an earlier process left open, it is looked after in the background; and reports that
+    /// an earlier process with the same key left in a store in a file are delivered there.
     ///
     /// With [`PrincipalPolicy::Require`], know that a server of release 3.1.12 says nothing about principals: every
     /// route there ends in [`Error::PrincipalNotBound`].
@@ -217,6 +247,7 @@ impl ClientBuilder {
             self.observer.tell(Event::StoreCreated { path });
         }
         let key_hash = key.as_ref().map(ApiKey::hash).unwrap_or_default().to_owned();
+        let reports_of = key_hash.clone();
         let payers = match (self.payer.is_some() || self.open.is_some(), self.policy) {
             (false, _) => None,
             (true, None) => {
@@ -268,6 +299,19 @@ impl ClientBuilder {
                 Some(Arc::new(Payers { wallet, open, first, ledger, paying }))
             }
         };
+        let sender = Sender {
+            base_url: exchange.transport().base().as_str().to_owned(),
+            principal: principal_of(&reports_of),
+        };
+        let reporter = Reporter::new(
+            sender,
+            store.clone(),
+            exchange.clone(),
+            options.clone(),
+            self.observer.clone(),
+            self.reports,
+        );
+        reporter.recover();
         Ok(Client {
             exchange,
             options,
@@ -276,6 +320,7 @@ impl ClientBuilder {
             observer: self.observer,
             store,
             payers,
+            reporter,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod options;
+mod outcomes;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::event::Observer;
 use crate::exchange::Exchange;
 use crate::key::KeyKind;
+use crate::outcome::Reporter;
 use crate::payment::{Clock, Ledger, Payers, Payments};
 use crate::store::Store;
 use crate::wire::{BillingStatus, Health, OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
@@ -46,6 +48,8 @@ pub struct Client {
     pub(crate) store: Store,
     /// Who pays; `None` where nobody may.
     pub(crate) payers: Option<Arc<Payers>>,
+    /// Where reports of outcomes go.
+    pub(crate) reporter: Reporter,
 }
 
 impl Client {
@@ -175,12 +179,14 @@ impl Client {
         self.payers.as_ref().is_some_and(|payers| payers.is_paying())
     }
 
-    /// Takes no more calls, and waits for what must not be broken off: a payment that runs is waited for until its own limit,
-    /// however short `limit` is. Copies of this client are closed with it.
+    /// Takes no more calls, delivers the reports that wait until `limit`, and waits for what must not be broken off: a payment
+    /// that runs is waited for until its own limit, however short `limit` is. Copies of this client are closed with it.
+    ///
+    /// What is not delivered by then stays in a store that is a file; from memory it is lost, which is counted
+    /// ([`OutcomeCounters::dropped`](crate::OutcomeCounters::dropped)) and told.
     pub async fn close(&self, limit: Duration) {
         self.is_closed.store(true, Ordering::Relaxed);
-        // Nothing else runs in the background that `limit` could end.
-        let _ = limit;
+        self.reporter.close(limit).await;
         if let Some(payers) = &self.payers {
             payers.until_paid().await;
         }

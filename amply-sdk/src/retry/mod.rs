@@ -9,7 +9,7 @@ mod schedule;
 
 pub(crate) use budget::Budget;
 pub(crate) use effect::{Effect, Repeat};
-pub(crate) use schedule::{delays, retry_after};
+pub(crate) use schedule::{delays, delays_within, retry_after};
 
 /// How often, and after which failures, a call is sent again.
 ///

@@ -7,9 +7,14 @@ use http::header::{HeaderMap, RETRY_AFTER};
 
 /// Waits between attempts: from 100 ms, doubling, at most 5 s, with jitter.
 pub(crate) fn delays() -> impl Iterator<Item = Duration> {
+    delays_within(Duration::from_millis(100), Duration::from_secs(5))
+}
+
+/// Waits that double, with jitter.
+pub(crate) fn delays_within(first: Duration, longest: Duration) -> impl Iterator<Item = Duration> + Send {
     ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(5))
+        .with_min_delay(first)
+        .with_max_delay(longest)
         .with_jitter()
         .without_max_times()
         .build()

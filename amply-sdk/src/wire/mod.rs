@@ -4,12 +4,14 @@
 //! may be missing, new, or of another type; what a type has no field for stays in its `extra`, and the whole text
 //! stays in [`Answer`](crate::Answer).
 
+mod audit;
 mod billing;
 mod error_body;
 mod fields;
 mod health;
 mod json;
 mod openapi;
+mod outcome;
 mod platform_metrics;
 mod providers;
 mod ranking;
@@ -17,6 +19,7 @@ mod route;
 mod route_request;
 mod status;
 
+pub use audit::{Audit, AuditProof, AuditedOutcome, AuditedRoute};
 pub use billing::BillingStatus;
 pub(crate) use error_body::ErrorBody;
 pub(crate) use fields::{Fields, FromFields, check_depth, raw_fields, text_of};
@@ -26,6 +29,8 @@ pub(crate) use json::raw;
 pub use json::{Extra, RawJson};
 pub(crate) use json::{exact_usd, read};
 pub use openapi::{OpenApi, Operation};
+pub use outcome::OutcomeReceipt;
+pub(crate) use outcome::{OutcomeBody, RouteOutcomeBody};
 pub use platform_metrics::{CategoryDecisions, PlatformMetrics};
 pub use providers::{Provider, Providers};
 pub use ranking::{Components, ProviderMetrics, Ranking, RawMetrics};
@@ -34,4 +39,14 @@ pub use route::{Route, RuledOut};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 
-fields::deserialize_by_fields!(BillingStatus, Health, OpenApi, PlatformMetrics, Providers, Route, Status);
+fields::deserialize_by_fields!(
+    Audit,
+    BillingStatus,
+    Health,
+    OpenApi,
+    OutcomeReceipt,
+    PlatformMetrics,
+    Providers,
+    Route,
+    Status
+);

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use indexmap::IndexMap;
 
-use super::fields::{Fields, FromFields};
+use super::fields::{Fields, FromFields, raw_fields};
 use super::json::{Extra, FromJson, Part, RawJson, read};
 use super::ranking::{Ranking, RawMetrics};
 use crate::money::Usd;
@@ -116,6 +116,15 @@ impl Route {
             ranking.rank = Some(rank);
         }
         rankings
+    }
+}
+
+impl Route {
+    /// Where the server says that the outcome of this route is to be reported. // [our] the names within the hint
+    pub(crate) fn report_endpoint(&self) -> Option<String> {
+        let mut hints = raw_fields(self.agent_hints.as_ref()?)?;
+        let report: RawJson = hints.take("report_outcome")?;
+        raw_fields(&report)?.take("endpoint")
     }
 }
 

@@ -1,0 +1,152 @@
+//! One report on its way: to the endpoint that the server named or the documented one, else to the older one.
+//!
+//! Repeating a report is always safe: the server counts a route once, and every repeat has the same idempotency key.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use http::Method;
+use reqwest::Url;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::ticket::{Bound, endpoint};
+use super::value::Outcome;
+use crate::answer::Answer;
+use crate::call::{decode, encode, span_of, typed};
+use crate::client::Options;
+use crate::error::{Error, Failure};
+use crate::exchange::{Exchange, Request};
+use crate::retry::Repeat;
+use crate::wire::{OutcomeBody, OutcomeReceipt, RouteOutcomeBody};
+
+const PREFERRED: &str = "/outcome";
+const OLDER: &str = "/route/outcome";
+/// How long a server is taken to lack `/outcome`; it may be brought up to date while an agent runs.
+const LACK_FOR: Duration = Duration::from_secs(600);
+
+/// What is remembered of a server: since when it has been known to lack `/outcome`.
+#[derive(Debug, Default)]
+pub(crate) struct Lacks(Mutex<Option<Instant>>);
+
+impl Lacks {
+    fn preferred(&self) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() < LACK_FOR)
+    }
+
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// Reports an outcome.
+///
+/// # Errors
+/// As any call has; `Invalid` where the server takes reports at the older endpoint alone, and the provider is not known.
+pub(crate) async fn deliver(
+    exchange: &Exchange,
+    options: &Options,
+    lacks: &Lacks,
+    bound: &Bound,
+    outcome: &Outcome,
+) -> Result<Answer<OutcomeReceipt>, Error> {
+    let base = exchange.transport().base();
+    let named = bound.endpoint.as_deref().and_then(|said| endpoint(base, said));
+    if let Some(url) = named.as_ref().filter(|url| url.path().ends_with(OLDER)) {
+        return report_to_older(exchange, options, url.clone(), bound, outcome).await;
+    }
+    let older = base.join(OLDER)?;
+    if lacks.preferred() {
+        return report_to_older(exchange, options, older, bound, outcome).await;
+    }
+    let url = match named {
+        Some(url) => url,
+        None => base.join(PREFERRED)?,
+    };
+    let body = OutcomeBody {
+        route_id: &bound.route_id,
+        success: outcome.is_success(),
+        actual_latency_ms: outcome.latency_ms(),
+        error_code: outcome.error_code(),
+    };
+    let first = match post(exchange, options, url, &body, bound).await {
+        Err(error @ (Error::Unsupported(_) | Error::NotFound(_))) => error,
+        answered => return answered,
+    };
+    // A 404 with words may be of a route that is not known, or of an endpoint: the older one tells.
+    let is_lacking = matches!(first, Error::Unsupported(_));
+    match report_to_older(exchange, options, older, bound, outcome).await {
+        Err(Error::Unsupported(failure)) if is_lacking => Err(Error::Unsupported(failure)),
+        // It knows no more than the first did.
+        Err(Error::Unsupported(_) | Error::NotFound(_) | Error::Invalid { .. }) if !is_lacking => Err(first),
+        answered => {
+            if is_lacking {
+                lacks.note();
+            }
+            answered
+        }
+    }
+}
+
+async fn report_to_older(
+    exchange: &Exchange,
+    options: &Options,
+    url: Url,
+    bound: &Bound,
+    outcome: &Outcome,
+) -> Result<Answer<OutcomeReceipt>, Error> {
+    let Some(provider_id) = bound.provider_id.as_deref() else {
+        return Err(Error::invalid(
+            "provider_id",
+            "this server takes reports at /route/outcome alone, which wants to know the provider; name it, or use a ticket",
+        ));
+    };
+    let body = RouteOutcomeBody { request_id: &bound.route_id, provider_id, outcome: outcome.word() };
+    post(exchange, options, url, &body, bound).await
+}
+
+async fn post(
+    exchange: &Exchange,
+    options: &Options,
+    url: Url,
+    body: &impl serde::Serialize,
+    bound: &Bound,
+) -> Result<Answer<OutcomeReceipt>, Error> {
+    let request = Request {
+        method: Method::POST,
+        url,
+        body: Some(encode(body)?),
+        repeat: Repeat::Always,
+        idempotency_key: Some(idempotency_key(&bound.route_id)),
+    };
+    let name = format!("POST {}", request.url);
+    let span = span_of(&request);
+    let reply = exchange.begin(request, options).send().instrument(span).await?;
+    let receipt: Answer<OutcomeReceipt> = decode(reply, typed)?;
+    match receipt.received {
+        Some(false) => Err(Error::Rejected(Box::new(Failure {
+            meta: receipt.meta().clone(),
+            request: name,
+            detail: "the server says that it did not take the report".to_owned(),
+            code: None,
+            hint: None,
+            body: receipt.text().to_owned().into(),
+            may_have_been_charged: false,
+            source: None,
+        }))),
+        _ => Ok(receipt),
+    }
+}
+
+/// The same for every report of a route, from whichever process: a UUID made of the route's id.
+pub(crate) fn idempotency_key(route_id: &str) -> String {
+    let digest =
+        ring::digest::digest(&ring::digest::SHA256, format!("amply outcome of {route_id}").as_bytes());
+    let mut bytes = [0; 16];
+    for (byte, of_digest) in bytes.iter_mut().zip(digest.as_ref()) {
+        *byte = *of_digest;
+    }
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
+}
