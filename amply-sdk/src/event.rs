@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::money::Usd;
-use crate::payment::{Cap, Refusal};
+use crate::payment::{Cap, Rail, Refusal};
 
 /// Something that happened, for [`ClientBuilder::on_event`](crate::ClientBuilder::on_event). No secret is in any.
 ///
@@ -18,6 +18,8 @@ pub enum Event {
     PaymentIntended {
         /// The payment's id in the ledger.
         payment_id: String,
+        /// How it is paid.
+        rail: Rail,
         /// What it takes.
         amount: Usd,
     },
@@ -26,17 +28,21 @@ pub enum Event {
     PaymentSettled {
         /// The payment's id in the ledger.
         payment_id: String,
+        /// How it is paid.
+        rail: Rail,
         /// What was asked for.
         amount: Usd,
         /// What was credited, as far as the payer says; it may differ.
         credited: Option<Usd>,
     },
-    /// The payer said no, and no money moved.
+    /// The payer said no and no money moved, or the server did not take a signed payment.
     #[non_exhaustive]
     PaymentRejected {
         /// The payment's id in the ledger.
         payment_id: String,
-        /// The payer's reason.
+        /// How it is paid.
+        rail: Rail,
+        /// The payer's reason, or the server's.
         reason: String,
     },
     /// What a 402 asked for was not acceptable, so that nothing was paid.
@@ -50,14 +56,18 @@ pub enum Event {
     PaymentUnknown {
         /// The payment's id in the ledger.
         payment_id: String,
+        /// How it is paid.
+        rail: Rail,
         /// Why it is not known.
         reason: String,
     },
-    /// A payment was made, and the wallet does not show it.
+    /// A payment was made, and the wallet does not show it, or what was paid for did not come.
     #[non_exhaustive]
     PaymentNotApplied {
         /// The payment's id in the ledger.
         payment_id: String,
+        /// How it is paid.
+        rail: Rail,
     },
     /// A cap forbids a payment, or forbids it for some of the calls that wait for one.
     #[non_exhaustive]

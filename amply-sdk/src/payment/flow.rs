@@ -290,6 +290,7 @@ fn tell_not_applied(
     challenge: Box<PaymentChallenge>,
     payment: Box<Payment>,
 ) -> Error {
-    coordinator.observer().tell(Event::PaymentNotApplied { payment_id: payment.id.clone() });
+    let (payment_id, rail) = (payment.id.clone(), Rail::Wallet);
+    coordinator.observer().tell(Event::PaymentNotApplied { payment_id, rail });
     not_applied(*challenge, payment)
 }

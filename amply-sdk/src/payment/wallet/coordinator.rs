@@ -19,7 +19,7 @@ use crate::payment::challenge::Refusal;
 use crate::payment::ledger::{Begun, Ended, Ledger, Over, Wanted, WantedCall};
 use crate::payment::patience;
 use crate::payment::policy::SpendPolicy;
-use crate::payment::record::{Payment, PaymentState, WalletId};
+use crate::payment::record::{Payment, PaymentState, Rail, WalletId};
 use crate::payment::running::{Counted, Spawner, hold};
 
 /// How long the first call waits for others that are under way: what they need too is then paid for at once.
@@ -434,7 +434,8 @@ impl Shared {
         for waiter in &served {
             *lock(&waiter.running) = Some(payment.id.clone());
         }
-        observer.tell(Event::PaymentIntended { payment_id: payment.id.clone(), amount: payment.amount });
+        let (payment_id, rail) = (payment.id.clone(), Rail::Wallet);
+        observer.tell(Event::PaymentIntended { payment_id, rail, amount: payment.amount });
         let payment = match self.setup.ledger.sent(&payment.id).await {
             Ok(sent) => sent,
             // The payer was not asked. The row ends by itself when its lease does.
@@ -541,16 +542,16 @@ impl Shared {
     }
 
     fn announce(&self, payment: &Payment, ended: &Ended) {
-        let payment_id = payment.id.clone();
+        let (payment_id, rail) = (payment.id.clone(), Rail::Wallet);
         let reason = payment.reason.clone().unwrap_or_default();
         let credited = payment.receipt.as_ref().map(|receipt| receipt.credited_usd);
         self.setup.observer.tell(match (payment.state, ended) {
             (PaymentState::Settled | PaymentState::SettledNotApplied, _) => {
                 let amount = asked_for(payment).unwrap_or(payment.amount);
-                Event::PaymentSettled { payment_id, amount, credited }
+                Event::PaymentSettled { payment_id, rail, amount, credited }
             }
-            (PaymentState::Rejected, _) => Event::PaymentRejected { payment_id, reason },
-            _ => Event::PaymentUnknown { payment_id, reason },
+            (PaymentState::Rejected, _) => Event::PaymentRejected { payment_id, rail, reason },
+            _ => Event::PaymentUnknown { payment_id, rail, reason },
         });
     }
 
@@ -563,6 +564,7 @@ impl Shared {
         if was_unknown && noted.state == PaymentState::Settled {
             self.setup.observer.tell(Event::PaymentSettled {
                 payment_id: noted.id.clone(),
+                rail: Rail::Wallet,
                 amount: noted.amount,
                 credited: None,
             });

@@ -139,7 +139,7 @@ impl X402Rail {
             }
         };
         stage.begun(&payment.id);
-        observer.tell(Event::PaymentIntended { payment_id: payment.id.clone(), amount });
+        observer.tell(Event::PaymentIntended { payment_id: payment.id.clone(), rail: Rail::X402, amount });
         let header = match self.sign(&payment, &authorization).await {
             Ok(header) => header,
             Err(why) => {
@@ -326,15 +326,15 @@ impl X402Rail {
     }
 
     fn announce(&self, payment: &Payment) {
-        let payment_id = payment.id.clone();
+        let (payment_id, rail) = (payment.id.clone(), Rail::X402);
         let reason = payment.reason.clone().unwrap_or_default();
         self.0.observer.tell(match payment.state {
             PaymentState::Settled => {
-                Event::PaymentSettled { payment_id, amount: payment.amount, credited: None }
+                Event::PaymentSettled { payment_id, rail, amount: payment.amount, credited: None }
             }
-            PaymentState::SettledNotApplied => Event::PaymentNotApplied { payment_id },
-            PaymentState::Rejected => Event::PaymentRejected { payment_id, reason },
-            _ => Event::PaymentUnknown { payment_id, reason },
+            PaymentState::SettledNotApplied => Event::PaymentNotApplied { payment_id, rail },
+            PaymentState::Rejected => Event::PaymentRejected { payment_id, rail, reason },
+            _ => Event::PaymentUnknown { payment_id, rail, reason },
         });
     }
 }
