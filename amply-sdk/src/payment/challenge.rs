@@ -10,7 +10,7 @@ use crate::key::KeyKind;
 use crate::money::Usd;
 use crate::principal::PrincipalBinding;
 use crate::text::one_line;
-use crate::wire::{ErrorBody, Fields, RawJson, exact_usd, raw_fields};
+use crate::wire::{ErrorBody, Fields, RawJson, exact_usd, raw_fields, text_of};
 
 /// The form of a challenge that this client knows (API documentation, x402 shaping).
 const SPEC: &str = "amply.x402/1";
@@ -261,6 +261,15 @@ impl PaymentChallenge {
         &self.refusals
     }
 
+    /// Whether there are offers of the open x402 protocol in places of their own: of version 2 in its header, of version 1 in
+    /// the body.
+    fn has_open_offers(&self) -> bool {
+        let body = &self.failure.body;
+        let fields = text_of(body).ok().and_then(|text| Fields::parse(body, text).ok());
+        self.failure.meta.headers().contains_key("payment-required")
+            || fields.is_some_and(|mut fields| fields.take::<RawJson>("x402Version").is_some())
+    }
+
     pub(crate) fn is_expired(&self, now_ms: i64) -> bool {
         self.expires_ms.is_some_and(|end| end <= now_ms)
     }
@@ -286,6 +295,8 @@ impl fmt::Display for PaymentChallenge {
                 write!(f, "the wallet holds {balance} USD, {short} USD too little for this call")
             }
             (Some(short), None) => write!(f, "the wallet is {short} USD short for this call"),
+            // What is in it is for programs.
+            _ if self.has_open_offers() => f.write_str("the call must be paid for by x402"),
             _ => write!(f, "the call must be paid for: {}", self.failure.detail()),
         }
     }
@@ -398,6 +409,20 @@ mod tests {
         }
         for spec in [r#"{"spec":"amply.x402/2"}"#, r#"{"spec":1}"#, "{}", "true", "[]"] {
             assert_eq!(codes(&format!(r#"{{"shortfall_usd":1,"x402":{spec}}}"#)), ["unknown_spec"], "{spec}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_for_programs_is_not_shown_as_it_came() {
+        const OFFERS: (&str, &str) = ("payment-required", "eyJ4NDAyVmVyc2lvbiI6Mn0=");
+        for (body, headers, says) in [
+            ("{}", &[OFFERS][..], "by x402"),
+            (r#"{"x402Version":1,"error":"X-PAYMENT header is required","accepts":[]}"#, &[], "by x402"),
+            ("{}", &[], "too little"),
+            (r#"{"shortfall_usd":1}"#, &[OFFERS], "1 USD short"),
+        ] {
+            let shown = challenge(body, headers, Some(KeyKind::User)).to_string();
+            assert!(shown.contains(says) && !shown.contains("accepts"), "{shown}");
         }
     }
 
