@@ -35,6 +35,9 @@ impl Network {
     /// Polygon PoS, chain 137.
     pub const POLYGON: Self = Self::mainnet(137, "polygon");
 
+    /// Those whose USDC is known, so that they can be paid on without a [`SpendPolicy::asset`](crate::SpendPolicy::asset).
+    pub const WITH_USDC: [Self; 4] = [Self::BASE, Self::AVALANCHE, Self::POLYGON, Self::BASE_SEPOLIA];
+
     const fn mainnet(chain_id: u64, name: &'static str) -> Self {
         Self { chain_id, v1_name: Some(name), testnet: false }
     }
@@ -284,6 +287,12 @@ mod tests {
         {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_networks_with_usdc_are_those_of_the_table() {
+        assert_eq!(Network::WITH_USDC.len(), USDC.len());
+        assert!(USDC.iter().all(|(network, ..)| Network::WITH_USDC.contains(network)));
     }
 
     #[test]

@@ -215,6 +215,21 @@ impl OfferSet {
         }
     }
 
+    /// The known networks that are offered, in the server's order, each once.
+    pub(crate) fn networks(&self) -> Vec<Network> {
+        let mut networks = Vec::new();
+        for entry in &self.entries {
+            let named = entry.version.and_then(|version| {
+                let offer: Offer = read(&entry.offer)?;
+                Network::named(&text(offer.network.as_ref())?, version)
+            });
+            if let Some(network) = named.filter(|network| !networks.contains(network)) {
+                networks.push(network);
+            }
+        }
+        networks
+    }
+
     /// Whether the challenge around the offers is past its time.
     ///
     /// # Errors

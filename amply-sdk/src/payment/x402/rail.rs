@@ -22,7 +22,7 @@ use crate::client::ClientBuilder;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::money::Usd;
-use crate::payment::challenge::Refusal;
+use crate::payment::challenge::{PaymentChallenge, Refusal};
 use crate::payment::ledger::{Begun, EndedOpen, Ledger, OpenTerms, Over, WantedOpen};
 use crate::payment::open::{OpenEnd, OpenRail, OpenSetup, Order, Running, Stage};
 use crate::payment::policy::{Cap, SpendPolicy};
@@ -484,6 +484,17 @@ impl SpendPolicy {
     pub fn asset(mut self, asset: Asset) -> Self {
         self.open_rules_mut().assets.push(asset);
         self
+    }
+}
+
+impl PaymentChallenge {
+    /// The networks on which this 402 may be paid for by the open x402 protocol, by the server's word and in its order;
+    /// empty where it offers none that is known. An offer may be refused all the same: a token, a price or a payee is not
+    /// looked at here.
+    pub fn offered_networks(&self) -> Vec<Network> {
+        let failure = self.failure();
+        let offers = OfferSet::read(failure.meta.headers(), &failure.body);
+        offers.ok().flatten().map(|offers| offers.networks()).unwrap_or_default()
     }
 }
 

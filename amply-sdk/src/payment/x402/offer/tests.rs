@@ -400,3 +400,20 @@ fn a_servers_text_in_a_reason_stays_on_one_line_and_acts_on_no_terminal() {
     let reason = set.choose(&terms()).unwrap_err().refused[0].reason.to_string();
     assert!(!reason.contains(['\n', '\u{1b}']) && reason.len() < 200, "{reason}");
 }
+
+#[test]
+fn the_networks_that_are_offered_are_told_once_each_and_in_order_whatever_else_is_wrong() {
+    let set = two(json!([
+        with(v2(), json!({"network": "eip155:8453", "asset": "nothing", "amount": -1})),
+        v2(),
+        with(v2(), json!({"network": "solana:mainnet"})),
+        "no offer",
+        with(v2(), json!({"network": "eip155:8453"})),
+        v1(),
+    ]));
+    assert_eq!(set.networks(), [Network::BASE, Network::BASE_SEPOLIA]);
+    assert_eq!(two(json!([])).networks(), []);
+    let accepts = json!([v1(), with(v2(), json!({"network": "eip155:137"}))]);
+    let within = body(challenge(json!({"accepts": accepts}))).unwrap().unwrap();
+    assert_eq!(within.networks(), [Network::BASE_SEPOLIA, Network::POLYGON]);
+}
