@@ -4,7 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
-use crate::{auth::Caller, settings::Secret};
+use crate::{
+    auth::Caller,
+    settings::Secret,
+    x402::authorization::{hex_text, keccak},
+};
 
 /// Url-safe base64, the alphabet of user keys.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -24,6 +28,8 @@ pub(crate) struct Keys {
     pub(crate) admin: String,
     /// For the guarded top-up service, which is another's than the server's.
     pub(crate) topup: String,
+    /// Signs open payments. Any other key does so too: there is no chain here on which one holds more than another.
+    pub(crate) x402: String,
     signed_up: Mutex<SignedUp>,
 }
 
@@ -45,8 +51,9 @@ impl Keys {
         let principal = principal(&mut random);
         // From a stream of its own, as the one above goes on with the keys that are signed up for.
         let topup = secret(&mut fastrand::Rng::with_seed(seed ^ 0x746f_7075), "topup_sandbox_", 32);
+        let x402 = hex_text(&keccak(&[b"amply-sandbox x402-key", &seed.to_be_bytes()]));
         let signed_up = Mutex::new(SignedUp { random, principals: IndexMap::new() });
-        Keys { user, principal, server, more_servers: Vec::new(), admin, topup, signed_up }
+        Keys { user, principal, server, more_servers: Vec::new(), admin, topup, x402, signed_up }
     }
 
     /// Adds keys of operators.
@@ -124,5 +131,7 @@ mod tests {
         assert_eq!(random.len(), 32);
         assert!(random.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
         assert!(!keys.server.starts_with("amply_sk_"));
+        assert_eq!((keys.x402.len(), keys.x402.get(..2)), (66, Some("0x")));
+        assert_ne!(keys.x402, Keys::from_seed(8).x402);
     }
 }

@@ -71,6 +71,13 @@ impl Sandbox {
         &self.state.keys.topup
     }
 
+    /// A private key to sign open payments with: `0x` and 64 hexadecimal digits. It is anybody's who knows the seed, and is for
+    /// this sandbox alone, which takes payments of any other key as well.
+    #[must_use]
+    pub fn x402_key(&self) -> &str {
+        &self.state.keys.x402
+    }
+
     /// What the sandbox saw, and what it shall do next.
     #[must_use]
     pub fn control(&self) -> &Control {
