@@ -20,8 +20,8 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Environment: AMPLY_API_KEY, AMPLY_BASE_URL, AMPLY_TIMEOUT, AMPLY_CA_BUNDLE, AMPLY_STORE; with `--pay` \
-AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD. A flag goes before \
-its variable; of the amounts the smaller one holds.
+AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_X402_KEY, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD. A \
+flag goes before its variable; of the amounts the smaller one holds.
 
 Exit codes: 0 ok, 1 not there or a local problem, 2 bad usage or a refused request, 3 key not accepted, 4 payment \
 needed, 5 not allowed, 6 rate limit or quota, 7 no answer, 8 the server failed, 9 not an Amply answer, 130 Ctrl-C";

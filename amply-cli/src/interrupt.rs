@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use amply_sdk::Client;
 use tokio::signal::ctrl_c;
 
 use crate::exit::Failed;
-use crate::pay::PAYER_LIMIT;
+use crate::pay::Longest;
+use crate::session::Session;
 use crate::term::Term;
 
 /// Does some work until Ctrl-C is pressed. Work that listens itself is told first.
@@ -19,16 +19,17 @@ pub(crate) async fn or_ctrl_c<T>(work: impl Future<Output = Result<T, Failed>>) 
 }
 
 /// Waits for the end of a payment that runs, whose own limit bounds it. Ctrl-C ends that at once; the payment is unknown then.
-pub(crate) async fn let_payment_end(client: &Client, term: &Term) {
-    if !client.is_paying() {
+pub(crate) async fn let_payment_end(session: &Session, term: &Term) {
+    let Some(Longest { what, limit }) = session.longest_payment().filter(|_| session.client.is_paying())
+    else {
         return;
-    }
+    };
     let ended = async {
         term.note(&format!(
-            "a top-up is being made; waiting for its end, at most {} s (Ctrl-C ends at once, and leaves it unknown)",
-            PAYER_LIMIT.as_secs()
+            "{what} is being made; waiting for its end, at most {} s (Ctrl-C ends at once, and leaves it unknown)",
+            limit.as_secs()
         ));
-        client.close(Duration::ZERO).await;
+        session.client.close(Duration::ZERO).await;
     };
     tokio::select! {
         biased;

@@ -2,15 +2,13 @@
 
 use std::io::Read;
 
-use amply_sandbox::{NanoUsd, Sandbox};
-use amply_sdk::{
-    Answer, Binding, Client, ClientBuilder, PrincipalPolicy, Route, SpendPolicy, TopUpService, env,
-};
+use amply_sandbox::{NanoUsd, OpenPayments, Sandbox};
+use amply_sdk::{Answer, Binding, Client, ClientBuilder, PrincipalPolicy, Route, env};
 use zeroize::Zeroizing;
 
 use crate::args::{Global, Principal};
 use crate::exit::Failed;
-use crate::pay::{self, Means};
+use crate::pay::{Longest, Means, Payers};
 use crate::place;
 use crate::term::Term;
 
@@ -25,6 +23,7 @@ pub(crate) struct Session {
     sandbox: Option<Sandbox>,
     warns: bool,
     unpaid: Option<String>,
+    longest: Option<Longest>,
 }
 
 /// What a session is to have besides what holds for every command.
@@ -35,6 +34,8 @@ pub(crate) struct Setup {
     /// Of the embedded sandbox: whether it answers 402, and what its wallet holds.
     pub(crate) strict: bool,
     pub(crate) balance: Option<NanoUsd>,
+    /// Which open payments it asks for.
+    pub(crate) open: Option<OpenPayments>,
 }
 
 impl Session {
@@ -50,6 +51,9 @@ impl Session {
                 let mut sandbox = Sandbox::builder().strict_wallet(setup.strict);
                 if let Some(balance) = setup.balance {
                     sandbox = sandbox.balance(balance);
+                }
+                if let Some(open) = setup.open {
+                    sandbox = sandbox.open_payments(open);
                 }
                 let sandbox = sandbox.start().await.map_err(|error| Failed::Local(error.to_string()))?;
                 term.note("this is the embedded sandbox: a local server with sample data");
@@ -72,23 +76,32 @@ impl Session {
             Principal::Warn => PrincipalPolicy::Warn,
             Principal::Ignore => PrincipalPolicy::Ignore,
         });
-        let mut unpaid = None;
+        let (mut unpaid, mut longest) = (None, None);
         match (setup.means, &sandbox) {
-            (Some(Means::Service { service, caps, store }), _) => match place::open(store).await {
-                Ok(store) => builder = paying(builder.store(store), *service, caps.policy(), term),
+            (Some(Means::Named { payers, caps, store }), _) => match place::open(store).await {
+                Ok(store) => {
+                    longest = Some(payers.longest());
+                    builder = payers.pay_for(builder.store(store), caps.policy(), term);
+                }
                 Err(error) => {
                     term.warn(&format!("nothing will be paid: {}", error.message()));
                     unpaid = Some(error.message());
                 }
             },
-            (Some(Means::Sandbox { caps }), Some(sandbox)) => {
-                let service = TopUpService::new(sandbox.topup_url())?.token(sandbox.topup_token())?;
-                builder = paying(builder, service, caps.policy().per_process_only(), term);
+            (Some(Means::Sandbox { networks, caps }), Some(sandbox)) => {
+                let payers = Payers::of_sandbox(sandbox, networks)?;
+                longest = Some(payers.longest());
+                builder = payers.pay_for(builder, caps.policy().per_process_only(), term);
             }
             _ => {}
         }
         let client = builder.build()?;
-        Ok(Self { client, sandbox, warns: global.principal == Principal::Warn, unpaid })
+        Ok(Self { client, sandbox, warns: global.principal == Principal::Warn, unpaid, longest })
+    }
+
+    /// The payment that may be running when the command ends.
+    pub(crate) fn longest_payment(&self) -> Option<Longest> {
+        self.longest
     }
 
     /// Why nothing is paid though somebody could pay.
@@ -110,15 +123,6 @@ impl Session {
     pub(crate) fn is_sandbox(&self) -> bool {
         self.sandbox.is_some()
     }
-}
-
-fn paying(builder: ClientBuilder, service: TopUpService, policy: SpendPolicy, term: &Term) -> ClientBuilder {
-    let term = *term;
-    builder
-        .spend_policy(policy)
-        .wallet_payer(service)
-        .payer_timeout(pay::PAYER_LIMIT)
-        .on_event(move |event| pay::tell(event, &term))
 }
 
 /// Where the key comes from, in words; `None` where there is none, or the sandbox's own.

@@ -29,6 +29,10 @@ pub const TOPUP_URL: &str = "AMPLY_TOPUP_URL";
 /// The token of that service: a secret. Read by the command.
 pub const TOPUP_TOKEN: &str = "AMPLY_TOPUP_TOKEN";
 
+/// The private key that signs payments by the open x402 protocol: a secret, as 64 hexadecimal digits. Read by the command,
+/// where a network is named to pay on.
+pub const X402_KEY: &str = "AMPLY_X402_KEY";
+
 /// What one top-up may take, in USD. Read by the command; of it and the flag the smaller one holds.
 pub const MAX_TOPUP_USD: &str = "AMPLY_MAX_TOPUP_USD";
 

@@ -62,7 +62,7 @@ pub(crate) async fn run(
     let session = or_ctrl_c(Session::open(global, key, setup, term)).await;
     let session = session.map_err(|failed| failed.naming_key(key_from))?;
     let done = or_ctrl_c(with(&session, job, term)).await;
-    let_payment_end(&session.client, term).await;
+    let_payment_end(&session, term).await;
     done.map_err(|failed| failed.naming_key(key_from))
 }
 

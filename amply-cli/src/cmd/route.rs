@@ -1,10 +1,11 @@
 //! `amply route`: a task in, a ranking out.
 
-use amply_sandbox::NanoUsd;
+use amply_sandbox::{NanoUsd, Network, OpenPayments};
 use amply_sdk::{Answer, Error, FilterComplexity, Ranking, Route, RouteRequest, RuledOut, Usd, WorkloadType};
 use anstyle::AnsiColor;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::sandbox;
 use crate::args::Global;
 use crate::exit::Failed;
 use crate::pay::{Advice, Means, PayArgs, Place, route_by_hand};
@@ -63,9 +64,46 @@ struct LocalArgs {
     /// Let the sandbox refuse the route with a 402 if its wallet does not cover it
     #[arg(long)]
     strict: bool,
-    /// What the sandbox's wallet holds, 10 unless given
+    /// What the sandbox's wallet holds: 10 unless given, or nothing where it asks for open payments
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     balance: Option<NanoUsd>,
+    /// Let the sandbox ask for open x402 payments if its wallet does not cover the route: of version 1, of version 2, of both,
+    /// or with the offers in Amply's own object; of both with `--x402-network`
+    #[arg(long, value_name = "WHICH", value_parser = sandbox::FORMS)]
+    open_payments: Option<String>,
+    /// A network that the sandbox is paid on; those of `--x402-network` unless given
+    #[arg(long, value_name = "NETWORK", value_parser = sandbox::network())]
+    open_network: Vec<Network>,
+}
+
+impl LocalArgs {
+    /// What was typed of it; the first flag.
+    fn typed(&self) -> Option<&'static str> {
+        let flags = [
+            ("--strict", self.strict),
+            ("--balance", self.balance.is_some()),
+            ("--open-payments", self.open_payments.is_some()),
+            ("--open-network", !self.open_network.is_empty()),
+        ];
+        flags.into_iter().find_map(|(flag, typed)| typed.then_some(flag))
+    }
+
+    /// The open payments that the sandbox asks for: where they were typed, and where they are to be paid.
+    fn open(&self, payable: &[amply_sdk::Network]) -> Option<OpenPayments> {
+        let form = self.open_payments.as_deref();
+        let is_asked_for = form.is_some() || !self.open_network.is_empty() || !payable.is_empty();
+        let form = form.or(is_asked_for.then_some("both"))?;
+        let is_payable = |network: &Network| {
+            payable.iter().any(|payable| payable.v1_name().is_some_and(|name| name == network.name()))
+        };
+        let networks: Vec<Network> = match self.open_network.is_empty() {
+            true => Network::ALL.into_iter().filter(is_payable).collect(),
+            false => self.open_network.clone(),
+        };
+        let open = sandbox::in_form(form);
+        // Without any, it has one of its own.
+        Some(if networks.is_empty() { open } else { open.networks(networks) })
+    }
 }
 
 /// A route that is ready to be asked for.
@@ -96,8 +134,7 @@ impl RouteArgs {
 
     /// Options that exclude each other.
     pub(crate) fn check(&self, is_sandbox: bool) -> Result<(), Failed> {
-        let local = [("--strict", self.local.strict), ("--balance", self.local.balance.is_some())];
-        if let Some((flag, _)) = local.into_iter().find(|(_, typed)| *typed && !is_sandbox) {
+        if let Some(flag) = self.local.typed().filter(|_| !is_sandbox) {
             return Err(Failed::Usage(format!("`{flag}` needs `--sandbox`: it is a switch of the sandbox")));
         }
         self.pay.check(is_sandbox)
@@ -115,7 +152,11 @@ impl RouteArgs {
             request = request.idempotency_key(uuid::Uuid::now_v7().to_string());
         }
         let advice = Advice::new(means.as_ref(), &place, key_from(global), self.idempotency_key.clone());
-        let setup = Setup { means, strict: self.local.strict, balance: self.local.balance };
+        let open = self.local.open(&self.pay.networks()).filter(|_| global.sandbox);
+        // One that asks for payments has somebody who must pay.
+        let broke = open.as_ref().map(|_| NanoUsd::default());
+        let strict = self.local.strict || open.is_some();
+        let setup = Setup { means, strict, balance: self.local.balance.or(broke), open };
         Ok(Planned { request, is_by_hand, advice, setup })
     }
 

@@ -60,7 +60,7 @@ pub(crate) struct SandboxArgs {
     #[arg(long)]
     x402: bool,
     /// Take open x402 payments too: of version 1, of version 2, of both, or with the offers in Amply's own object
-    #[arg(long, value_name = "WHICH", value_parser = ["v1", "v2", "both", "amply"])]
+    #[arg(long, value_name = "WHICH", value_parser = FORMS)]
     open_payments: Option<String>,
     /// A network to pay on, in USDC; may be given more than once
     #[arg(long, value_name = "NETWORK", requires = "open_payments", value_parser = network())]
@@ -87,20 +87,29 @@ fn release() -> impl TypedValueParser<Value = Release> {
     })
 }
 
-fn network() -> impl TypedValueParser<Value = Network> {
+/// The networks that a sandbox takes USDC on.
+pub(super) fn network() -> impl TypedValueParser<Value = Network> {
     PossibleValuesParser::new(Network::ALL.map(Network::name)).try_map(|name| {
         let named = Network::ALL.into_iter().find(|network| network.name() == name);
         named.ok_or("no such network")
     })
 }
 
-fn open_payments(args: &SandboxArgs) -> Option<OpenPayments> {
-    let mut open = match args.open_payments.as_deref()? {
+/// The forms in which a sandbox can ask for open payments.
+pub(super) const FORMS: [&str; 4] = ["v1", "v2", "both", "amply"];
+
+/// One of these forms.
+pub(super) fn in_form(form: &str) -> OpenPayments {
+    match form {
         "v1" => OpenPayments::v1(),
         "v2" => OpenPayments::v2(),
         "amply" => OpenPayments::in_amply_object(),
         _ => OpenPayments::both(),
-    };
+    }
+}
+
+fn open_payments(args: &SandboxArgs) -> Option<OpenPayments> {
+    let mut open = in_form(args.open_payments.as_deref()?);
     if !args.open_network.is_empty() {
         open = open.networks(args.open_network.iter().copied());
     }
@@ -166,6 +175,7 @@ pub(crate) async fn run(args: &SandboxArgs, term: &Term) -> Result<(), Failed> {
         ("admin_secret", sandbox.admin_secret()),
         ("topup_url", sandbox.topup_url()),
         ("topup_token", sandbox.topup_token()),
+        ("x402_key", sandbox.x402_key()),
     ];
     if term.is_json() {
         let line: IndexMap<_, _> = facts.into_iter().collect();

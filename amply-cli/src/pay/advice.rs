@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use amply_sdk::{Error, PaymentChallenge, PaymentProblem, PaymentState, Refusal, env};
+use amply_sdk::{
+    Address, Error, Network, Payment, PaymentChallenge, PaymentProblem, PaymentState, Rail, Refusal, env,
+};
 
 use super::{Caps, Means, Place, has_service};
 use crate::table::one_line;
@@ -24,17 +26,41 @@ pub(crate) struct Advice {
 /// Who was to pay.
 enum Pays {
     Nobody,
-    Within(Caps),
+    Within {
+        caps: Caps,
+        /// Whether somebody tops up the wallet.
+        by_service: bool,
+        /// Those that were named for x402.
+        networks: Vec<Network>,
+        /// Who pays by x402; not known of the sandbox's own key.
+        payer: Option<Address>,
+    },
     ByHand,
 }
 
 impl Pays {
     fn of(means: Option<&Means>) -> Self {
-        match (means, means.and_then(Means::caps)) {
-            (None, _) => Self::Nobody,
-            (Some(_), Some(caps)) => Self::Within(*caps),
-            (Some(_), None) => Self::ByHand,
+        let Some(means) = means else { return Self::Nobody };
+        match means.caps() {
+            Some(caps) => Self::Within {
+                caps: *caps,
+                by_service: means.has_service(),
+                networks: means.networks().to_vec(),
+                payer: means.payer(),
+            },
+            None => Self::ByHand,
         }
+    }
+
+    fn networks(&self) -> &[Network] {
+        match self {
+            Self::Within { networks, .. } => networks,
+            _ => &[],
+        }
+    }
+
+    fn by_service(&self) -> bool {
+        matches!(self, Self::Within { by_service: true, .. })
     }
 }
 
@@ -63,95 +89,218 @@ impl Advice {
     /// What to do about an error of paying; `None` for any other, whose own advice will do.
     pub(crate) fn on(&self, error: &Error, base_url: &str) -> Option<String> {
         let challenge = error.challenge()?;
-        let by_hand = match self.is_sandbox {
-            // Its page is nobody's, and ends with the command.
-            true => "give the sandbox's wallet more with `--balance 1`".to_owned(),
-            false => format!("top up {} at {}", self.wallet(), page_of(challenge, base_url)),
-        };
+        let by_hand = self.by_hand(challenge, base_url);
         Some(match error {
-            Error::PaymentRequired(_) => self.on_unpaid(challenge, &by_hand),
-            Error::PaymentRefused { reasons, .. } => match reasons.iter().any(has_no_wallet) {
-                true => self.other_key(),
-                false => format!("nothing was paid; {by_hand}, or ask the server's operator"),
-            },
+            Error::PaymentRequired(_) => self.on_unpaid(challenge, by_hand),
+            Error::PaymentRefused { reasons, .. } => self.on_refused(challenge, reasons, by_hand),
             Error::SpendLimit { cap, .. } => {
                 let set_by = match &self.pays {
-                    Pays::Within(caps) => caps.set_by(*cap),
+                    Pays::Within { caps, .. } => caps.set_by(*cap),
                     _ => None,
                 };
                 let raise = format!("nothing was paid for this route; raise {}", set_by.unwrap_or("the cap"));
                 let wait = if *cap == amply_sdk::Cap::PerDay { ", wait for the next day (UTC)" } else { "" };
-                format!("{raise}{wait}, or {by_hand}")
+                or(format!("{raise}{wait}"), by_hand)
             }
-            Error::PaymentFailed(_) => format!(
-                "nothing was paid; check `--topup-url` or {} and the token in {}, then run the same command again, or {by_hand}",
-                env::TOPUP_URL,
-                env::TOPUP_TOKEN
-            ),
+            Error::PaymentFailed(problem) => match open(problem) {
+                Some(payment) => self.on_not_taken(payment)?,
+                None => or(
+                    format!(
+                        "nothing was paid; check `--topup-url` or {} and the token in {}, then run the same command again",
+                        env::TOPUP_URL,
+                        env::TOPUP_TOKEN
+                    ),
+                    by_hand,
+                ),
+            },
             Error::PaymentUnknown(problem) => self.on_unknown(problem),
-            Error::PaymentNotApplied(problem) => self.on_not_applied(problem, &by_hand),
+            Error::PaymentNotApplied(problem) => self.on_not_applied(problem, by_hand),
             _ => return None,
         })
     }
 
-    fn on_unpaid(&self, challenge: &PaymentChallenge, by_hand: &str) -> String {
-        if challenge.refusals().iter().any(has_no_wallet) {
-            return self.other_key();
+    /// What a person can do for the wallet, where the 402 is about one.
+    fn by_hand(&self, challenge: &PaymentChallenge, base_url: &str) -> Option<String> {
+        match self.is_sandbox {
+            // Its page is nobody's, and ends with the command.
+            true => Some("give the sandbox's wallet more with `--balance 1`".to_owned()),
+            false => is_about_a_wallet(challenge)
+                .then(|| format!("top up {} at {}", self.wallet(), page_of(challenge, base_url))),
         }
-        let pay = match self.has_service || self.is_sandbox || self.has_person {
-            true => "add `--pay --max-daily-usd 5`",
-            false => "add `--pay --max-daily-usd 5 --topup-url URL` with the URL of a top-up service",
+    }
+
+    fn on_unpaid(&self, challenge: &PaymentChallenge, by_hand: Option<String>) -> String {
+        let has_wallet = is_about_a_wallet(challenge) && !challenge.refusals().iter().any(has_no_wallet);
+        let by_service = match self.has_service || self.is_sandbox || self.has_person {
+            true => "`--pay --max-daily-usd 5`",
+            false => "`--pay --max-daily-usd 5 --topup-url URL` with the URL of a top-up service",
         };
-        let by_hand = match self.is_sandbox {
-            true => by_hand.to_owned(),
-            false => format!("{by_hand} and run the same command again"),
+        let by_service = has_wallet.then(|| by_service.to_owned());
+        let by_x402 = self.other_network(challenge).map(|network| {
+            let caps = "--max-request-usd 0.10 --max-daily-usd 5";
+            let key = match self.is_sandbox {
+                true => String::new(),
+                false => format!(" with a private key in {}", env::X402_KEY),
+            };
+            format!("`--pay --x402-network {network} {caps}`{key}")
+        });
+        let by_hand =
+            by_hand.filter(|_| has_wallet || self.is_sandbox).map(|by_hand| match self.is_sandbox {
+                true => by_hand,
+                false => format!("{by_hand} and run the same command again"),
+            });
+        let add = match &self.pays {
+            Pays::Nobody => match (by_service, by_x402) {
+                (Some(flags), by_x402) => Some(format!("add {}", or(flags, by_x402))),
+                (None, by_x402) => by_x402.map(|flags| format!("add {flags}")),
+            },
+            Pays::ByHand => by_x402.map(|flags| format!("add {flags}")),
+            Pays::Within { by_service: false, .. } if has_wallet => Some(
+                "the server offers no payment by x402; add `--topup-url URL` with the URL of a top-up service"
+                    .to_owned(),
+            ),
+            Pays::Within { .. } => None,
         };
-        match self.pays {
-            Pays::Nobody => format!("{pay}, or {by_hand}"),
-            _ => by_hand,
+        match (add, by_hand) {
+            (Some(add), by_hand) => or(add, by_hand),
+            (None, Some(by_hand)) => by_hand,
+            (None, None) => self.other_key(),
         }
+    }
+
+    fn on_refused(
+        &self,
+        challenge: &PaymentChallenge,
+        reasons: &[Refusal],
+        by_hand: Option<String>,
+    ) -> String {
+        let other = self.other_network(challenge);
+        let says = |code: &str| reasons.iter().any(|reason| reason.code() == code);
+        let wants_network = says("network_not_allowed") || reasons.iter().any(has_no_wallet);
+        match other.filter(|_| wants_network) {
+            Some(network) => {
+                or(format!("nothing was paid; add `--x402-network {network}` if it may be paid on"), by_hand)
+            }
+            None if says("origin_keeps_rejecting") => {
+                "nothing was signed; mend what the server says of the payments before, and wait: it is paid again after 10 min, \
+                 or longer where that was not the first time"
+                    .to_owned()
+            }
+            None if reasons.iter().any(has_no_wallet) => self.other_key(),
+            None => match by_hand {
+                Some(by_hand) => format!("nothing was paid; {by_hand}, or ask the server's operator"),
+                None => "nothing was paid; ask the server's operator".to_owned(),
+            },
+        }
+    }
+
+    /// A payment by x402 that was not made, or that the server did not take. `None` where its own advice will do.
+    fn on_not_taken(&self, payment: &Payment) -> Option<String> {
+        let has_left = payment.open.as_ref().is_some_and(|open| open.has_left);
+        has_left.then(|| {
+            format!(
+                "mend what the server says of the payment by {}, then run the same command again; the signature counts for the \
+                 caps until its time is over",
+                self.payer()
+            )
+        })
     }
 
     fn on_unknown(&self, problem: &PaymentProblem) -> String {
-        let Some(id) = problem.payment_id().filter(|_| !self.is_sandbox) else {
+        if self.is_sandbox {
             return "run the same command again; the sandbox and its ledger have ended".to_owned();
-        };
+        }
         let command = self.payments_command();
+        let Some(id) = problem.payment_id() else {
+            return format!(
+                "the payment went on by itself; see `{command} list` before you run the same command again"
+            );
+        };
         let state = problem.payment.as_ref().map(|payment| payment.state);
-        match state {
-            None | Some(PaymentState::Intent | PaymentState::Sent) => format!(
+        let is_running = matches!(state, None | Some(PaymentState::Intent | PaymentState::Sent));
+        match (self.is_open(problem), is_running) {
+            (false, true) => format!(
                 "the top-up went on by itself; see `{command} show {id}`, then run the same command again"
             ),
-            Some(_) => format!(
+            (false, false) => format!(
                 "nobody pays for this wallet until that is known; find out whether it was made, then \
                  `{command} resolve {id} settled` or `{command} resolve {id} rejected`"
             ),
+            (true, true) => format!(
+                "the payment went on by itself; see `{command} show {id}`, and what was paid for with \
+                 `{command} show {id} --answer`"
+            ),
+            (true, false) => {
+                let again = match &self.call_key {
+                    Some(_) => "its idempotency key leads no other payment",
+                    None => "running the command again pays anew",
+                };
+                format!(
+                    "{again}; look for the nonce that `{command} show {id}` has on the network, then \
+                     `{command} resolve {id} settled` or `{command} resolve {id} rejected`"
+                )
+            }
         }
     }
 
-    fn on_not_applied(&self, problem: &PaymentProblem, by_hand: &str) -> String {
+    fn on_not_applied(&self, problem: &PaymentProblem, by_hand: Option<String>) -> String {
+        if self.is_sandbox {
+            return "run the same command again; the sandbox and its ledger have ended".to_owned();
+        }
         let Some(payment) = &problem.payment else {
-            return format!("{by_hand} and run the same command again");
+            return match by_hand {
+                Some(by_hand) => format!("{by_hand} and run the same command again"),
+                None => "ask the server's operator".to_owned(),
+            };
         };
+        let (id, command) = (&payment.id, self.payments_command());
         let is_led = |key: &String| payment.calls.iter().any(|call| call.led && call.call_key == *key);
         let has_led = self.call_key.as_ref().is_some_and(is_led);
         match payment.state {
-            _ if self.is_sandbox => {
-                "run the same command again; the sandbox and its ledger have ended".to_owned()
-            }
-            PaymentState::Settled if has_led => format!(
-                "its idempotency key has led a payment and leads no other: take another `--idempotency-key`, or {by_hand}"
+            _ if payment.rail == Rail::X402 => format!(
+                "it is not paid again; `{command} show {id} --answer` prints what the server answered, and its operator can say \
+                 why"
+            ),
+            PaymentState::Settled if has_led => or(
+                "its idempotency key has led a payment and leads no other: take another `--idempotency-key`"
+                    .to_owned(),
+                by_hand,
             ),
             PaymentState::Settled => {
                 "others may have used the wallet meanwhile; run the same command again".to_owned()
             }
-            _ => {
-                let (id, command) = (&payment.id, self.payments_command());
-                format!(
-                    "nobody pays for this wallet until it shows; look at it with `{command} show {id}`, and if it never \
-                     shows ask the top-up service, then `{command} resolve {id} settled` or `{command} resolve {id} rejected`"
-                )
+            _ => format!(
+                "nobody pays for this wallet until it shows; look at it with `{command} show {id}`, and if it never \
+                 shows ask the top-up service, then `{command} resolve {id} settled` or `{command} resolve {id} rejected`"
+            ),
+        }
+    }
+
+    /// A network that is offered, was not named, and can be.
+    fn other_network(&self, challenge: &PaymentChallenge) -> Option<Network> {
+        let mut offered = challenge.offered_networks().into_iter();
+        offered
+            .find(|network| Network::WITH_USDC.contains(network) && !self.pays.networks().contains(network))
+    }
+
+    /// Whether a payment is one by x402. One of which the call saw only the beginning is on the rail that goes first.
+    fn is_open(&self, problem: &PaymentProblem) -> bool {
+        match &problem.payment {
+            Some(payment) => payment.rail == Rail::X402,
+            None => {
+                let is_by_service = self.pays.by_service() && is_about_a_wallet(&problem.challenge);
+                !self.pays.networks().is_empty() && !is_by_service
             }
+        }
+    }
+
+    /// Who pays by x402, for a sentence.
+    fn payer(&self) -> String {
+        match &self.pays {
+            Pays::Within { payer: Some(payer), .. } => {
+                format!("{payer}, whose key is from `{}`", env::X402_KEY)
+            }
+            _ => "the sandbox's own key".to_owned(),
         }
     }
 
@@ -177,6 +326,21 @@ impl Advice {
             None => why.to_owned(),
         }
     }
+}
+
+/// A way out, and another where there is one.
+fn or(way: String, other: Option<String>) -> String {
+    other.map_or_else(|| way.clone(), |other| format!("{way}, or {other}"))
+}
+
+/// Whether a wallet would help. A 402 that has nothing but offers says nothing of one.
+pub(super) fn is_about_a_wallet(challenge: &PaymentChallenge) -> bool {
+    challenge.shortfall_usd.or(challenge.amount_usd).is_some() || challenge.offered_networks().is_empty()
+}
+
+/// The payment by x402 that an error is about.
+fn open(problem: &PaymentProblem) -> Option<&Payment> {
+    problem.payment.as_deref().filter(|payment| payment.rail == Rail::X402)
 }
 
 /// Where a person tops up the wallet: the server's word for it, else the page of the API's own site. Safe for a terminal.

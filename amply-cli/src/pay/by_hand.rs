@@ -8,7 +8,7 @@ use std::time::Duration;
 use amply_sdk::{Answer, Client, Error, PaymentChallenge, Refusal, Route, RouteRequest, Usd};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::advice::page_of;
+use super::advice::{is_about_a_wallet, page_of};
 use crate::exit::Failed;
 use crate::session::Session;
 use crate::table::cents;
@@ -74,7 +74,7 @@ fn payable(error: &Error) -> Option<&PaymentChallenge> {
     let Error::PaymentRequired(challenge) = error else { return None };
     let has_wallet =
         !challenge.refusals().iter().any(|refusal| matches!(refusal, Refusal::NotBound | Refusal::NoWallet));
-    (has_wallet && !error.may_have_been_charged()).then_some(challenge)
+    (has_wallet && is_about_a_wallet(challenge) && !error.may_have_been_charged()).then_some(challenge)
 }
 
 struct Watch<'a> {

@@ -7,7 +7,7 @@ use amply_sdk::{Cap, SpendPolicy, Usd, env};
 use super::args::PayArgs;
 use crate::exit::Failed;
 
-/// The caps that hold, and what each was set by. There is always one over time.
+/// The caps that hold, and what each was set by. There is always one over time, and for x402 one for a route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Caps {
     per_topup: Option<Setting>,
@@ -40,6 +40,13 @@ impl Caps {
                 env::MAX_DAILY_USD
             ))
         })?;
+        if per_request.is_none() && !args.x402_network.is_empty() {
+            return Err(Failed::Usage(format!(
+                "`--x402-network` has no cap for a route, whose price the server says; add one, like `--max-request-usd 0.10`, \
+                 or set {}",
+                env::MAX_REQUEST_USD
+            )));
+        }
         Ok(Self { per_topup, per_request, per_day })
     }
 
@@ -83,6 +90,7 @@ mod tests {
         let args = PayArgs {
             pay: true,
             topup_url: None,
+            x402_network: Vec::new(),
             max_topup_usd: usd(topup),
             max_request_usd: usd(request),
             max_daily_usd: usd(day),

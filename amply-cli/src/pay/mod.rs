@@ -7,32 +7,44 @@ mod args;
 mod by_hand;
 mod caps;
 mod notes;
+mod x402;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use amply_sdk::{Error, TopUpService, env};
+use amply_sandbox::Sandbox;
+use amply_sdk::{Address, ClientBuilder, Error, Network, Signer, SpendPolicy, TopUpService, env};
 use zeroize::Zeroizing;
 
 pub(crate) use self::advice::Advice;
 pub(crate) use self::args::PayArgs;
 pub(crate) use self::by_hand::route_by_hand;
 pub(crate) use self::caps::Caps;
-pub(crate) use self::notes::tell;
+use self::notes::tell;
+pub(crate) use self::x402::X402;
 use crate::exit::Failed;
+use crate::term::Term;
 
-/// How long the service may take for one top-up.
-pub(crate) const PAYER_LIMIT: Duration = Duration::from_secs(30);
+/// How long the service may take for one top-up, and the signer for one signature.
+const PAYER_LIMIT: Duration = Duration::from_secs(30);
+/// How long the answer to a request that carries a payment is waited for; the SDK's own limit.
+const PAID_ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Who pays, and within what.
 pub(crate) enum Means {
-    /// A service that holds the money, within caps that the store keeps.
-    Service { service: Box<TopUpService>, caps: Caps, store: Result<PathBuf, Error> },
-    /// The service of the embedded sandbox, within caps of this process.
-    Sandbox { caps: Caps },
+    /// Those who were named, within caps that the store keeps.
+    Named { payers: Payers, caps: Caps, store: Result<PathBuf, Error> },
+    /// The embedded sandbox itself, within caps of this process: by x402 where a network was named, else by its service.
+    Sandbox { networks: Vec<Network>, caps: Caps },
     /// The person at the terminal. No payment of ours: no ledger, no cap.
     ByHand,
+}
+
+/// Those who hold money, or the key to it. Where a 402 can be paid in both ways the service goes first.
+pub(crate) struct Payers {
+    service: Option<Box<TopUpService>>,
+    x402: Option<Box<X402>>,
 }
 
 /// Where `--pay` is used.
@@ -50,34 +62,113 @@ impl Means {
             return Ok(None);
         }
         if place.is_sandbox {
-            return Ok(Some(Self::Sandbox { caps: Caps::read(args, &variable)? }));
+            let caps = Caps::read(args, &variable)?;
+            return Ok(Some(Self::Sandbox { networks: args.networks(), caps }));
         }
-        let Some(url) = topup_url(args)? else {
+        let url = topup_url(args)?;
+        if url.is_none() && args.x402_network.is_empty() {
             return match place.has_person {
                 true => Ok(Some(Self::ByHand)),
                 false => Err(Failed::Usage(format!(
-                    "`--pay` finds nobody who pays; name a top-up service with `--topup-url` or {}, or run it at a \
-                     terminal, without `--json` and `--quiet`, and top up by hand",
+                    "`--pay` finds nobody who pays; name a top-up service with `--topup-url` or {}, or a network for x402 \
+                     with `--x402-network`, or run it at a terminal, without `--json` and `--quiet`, and top up by hand",
                     env::TOPUP_URL
                 ))),
             };
-        };
-        let caps = Caps::read(args, &variable)?;
-        let mut service = TopUpService::new(&url)?;
-        if let Some(mut token) = token()? {
-            // The service clears its memory, too.
-            service = service.token(std::mem::take(&mut *token))?;
         }
+        let caps = Caps::read(args, &variable)?;
+        let service = match url {
+            Some(url) => Some(Box::new(service(&url)?)),
+            None => None,
+        };
+        let x402 = match args.networks() {
+            networks if networks.is_empty() => None,
+            networks => Some(Box::new(X402::of_environment(networks)?)),
+        };
         let store = crate::place::of_store(place.store);
-        Ok(Some(Self::Service { service: Box::new(service), caps, store }))
+        Ok(Some(Self::Named { payers: Payers { service, x402 }, caps, store }))
     }
 
     pub(crate) fn caps(&self) -> Option<&Caps> {
         match self {
-            Self::Service { caps, .. } | Self::Sandbox { caps } => Some(caps),
+            Self::Named { caps, .. } | Self::Sandbox { caps, .. } => Some(caps),
             Self::ByHand => None,
         }
     }
+
+    /// The networks that were named for x402.
+    fn networks(&self) -> &[Network] {
+        match self {
+            Self::Named { payers: Payers { x402: Some(x402), .. }, .. } => &x402.networks,
+            Self::Sandbox { networks, .. } => networks,
+            _ => &[],
+        }
+    }
+
+    /// Who pays by x402, where that is known before the sandbox has begun.
+    fn payer(&self) -> Option<Address> {
+        match self {
+            Self::Named { payers, .. } => payers.x402.as_ref().map(|x402| x402.signer.address()),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody tops up the wallet.
+    fn has_service(&self) -> bool {
+        match self {
+            Self::Named { payers, .. } => payers.service.is_some(),
+            Self::Sandbox { networks, .. } => networks.is_empty(),
+            Self::ByHand => false,
+        }
+    }
+}
+
+impl Payers {
+    /// The sandbox's own. Neither the environment's service nor its key is touched.
+    pub(crate) fn of_sandbox(sandbox: &Sandbox, networks: Vec<Network>) -> Result<Self, Error> {
+        Ok(match networks.is_empty() {
+            true => {
+                let service = TopUpService::new(sandbox.topup_url())?.token(sandbox.topup_token())?;
+                Self { service: Some(Box::new(service)), x402: None }
+            }
+            false => Self { service: None, x402: Some(Box::new(X402::of_sandbox(sandbox, networks)?)) },
+        })
+    }
+
+    /// What may be running when the command ends, in words, and how long at most.
+    pub(crate) fn longest(&self) -> Longest {
+        match self.x402 {
+            Some(_) => Longest { what: "a payment", limit: PAID_ANSWER_LIMIT },
+            None => Longest { what: "a top-up", limit: PAYER_LIMIT },
+        }
+    }
+
+    /// Has a client pay by them.
+    pub(crate) fn pay_for(
+        self,
+        mut builder: ClientBuilder,
+        policy: SpendPolicy,
+        term: &Term,
+    ) -> ClientBuilder {
+        let (term, key_from) = (*term, self.x402.as_ref().map(|x402| x402.key_from));
+        if let Some(service) = self.service {
+            builder = builder.wallet_payer(*service);
+        }
+        if let Some(x402) = self.x402 {
+            builder = builder.x402(x402.signer, x402.networks);
+        }
+        builder
+            .spend_policy(policy)
+            .payer_timeout(PAYER_LIMIT)
+            .on_event(move |event| tell(event, key_from, &term))
+    }
+}
+
+/// The payment that takes longest.
+#[derive(Clone, Copy)]
+pub(crate) struct Longest {
+    pub(crate) what: &'static str,
+    pub(crate) limit: Duration,
 }
 
 /// Whether the environment names a service, so that `--pay` with a cap is all that is missing.
@@ -93,14 +184,23 @@ fn topup_url(args: &PayArgs) -> Result<Option<String>, Failed> {
     }
 }
 
+fn service(url: &str) -> Result<TopUpService, Failed> {
+    let service = TopUpService::new(url)?;
+    Ok(match secret(env::TOPUP_TOKEN)? {
+        // The service clears its memory, too.
+        Some(mut token) => service.token(std::mem::take(&mut *token))?,
+        None => service,
+    })
+}
+
 /// From the environment alone: an argument shows in the list of processes.
-fn token() -> Result<Option<Zeroizing<String>>, Failed> {
-    let Some(token) = variable(env::TOPUP_TOKEN) else { return Ok(None) };
-    match token.into_string() {
-        Ok(token) => Ok(Some(Zeroizing::new(token))),
-        Err(token) => {
-            drop(Zeroizing::new(token.into_encoded_bytes()));
-            Err(not_utf8(env::TOPUP_TOKEN))
+fn secret(name: &str) -> Result<Option<Zeroizing<String>>, Failed> {
+    let Some(secret) = variable(name) else { return Ok(None) };
+    match secret.into_string() {
+        Ok(secret) => Ok(Some(Zeroizing::new(secret))),
+        Err(secret) => {
+            drop(Zeroizing::new(secret.into_encoded_bytes()));
+            Err(not_utf8(name))
         }
     }
 }
