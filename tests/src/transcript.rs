@@ -1,7 +1,8 @@
 //! Transcripts: what a person types after `$ `, and what they see. The file is the test.
 //!
 //! A command's output is followed by `[exit N]` unless N is 0. Ports, times, ages and ids of payments (UUIDs of version 7;
-//! those of the sandbox follow from its seed) are replaced by `[PORT]`, `[TIME]`, `[AGE]` and `[PAYMENT]`. A command in which `[PAYMENT]` is
+//! those of the sandbox follow from its seed) are replaced by `[PORT]`, `[TIME]`, `[AGE]` and `[PAYMENT]`, and nonces and
+//! transactions, 64 hexadecimal digits, by `[HASH]`. A command in which `[PAYMENT]` is
 //! typed gets the id that was shown last.
 //!
 //! `AMPLY_UPDATE_TRANSCRIPTS=1` writes what is seen into the file.
@@ -94,6 +95,7 @@ fn redact(text: &str) -> String {
             ("[TIME]", time(rest)),
             (PAYMENT, payment_id(rest)),
             ("[AGE]", age(rest)),
+            ("[HASH]", hash(rest)),
             ("127.0.0.1:[PORT]", port(rest)),
         ];
         let length = match found.iter().find_map(|(mark, length)| Some((mark, (*length)?))) {
@@ -129,6 +131,12 @@ fn age(text: &str) -> Option<usize> {
 /// The same for the id of a payment.
 fn payment_id(text: &str) -> Option<usize> {
     shaped(text, "xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx")
+}
+
+/// The same for what is unlike in every payment by x402.
+fn hash(text: &str) -> Option<usize> {
+    let digits = text.strip_prefix("0x")?.bytes().take_while(u8::is_ascii_hexdigit).count();
+    (digits == 64).then_some("0x".len() + digits)
 }
 
 /// The same for an address of this machine. Ports below 1024 were written by hand.

@@ -1,6 +1,7 @@
 //! What a person sees at a terminal of 80 columns, command by command, and that the README shows what is true.
 
-use amply_sandbox::{Fault, Sandbox};
+use amply_sandbox::{Fault, OpenPayments, Sandbox, Settling};
+use amply_tests::paying::KEY;
 use amply_tests::transcript::{check_file, check_file_with, check_markdown};
 use amply_tests::{TempFolder, root};
 
@@ -39,4 +40,17 @@ async fn a_route_is_paid_for_and_the_ledger_shows_it() {
         ("XDG_STATE_HOME", &state),
     ];
     check_file_with(&root().join("tests/transcripts/payments.console"), &variables, &state);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_paid_for_by_x402_and_the_ledger_shows_it() {
+    let open = OpenPayments::v1().also_without_principal();
+    let sandbox = Sandbox::builder().open_payments(open).start().await.unwrap();
+    // Of the second payment nobody knows what became.
+    sandbox.control().settling(Settling::as_asked().says_failed("boom").nth(2));
+    sandbox.control().settling(Settling::as_asked().says_failed("boom").nth(3));
+    let folder = TempFolder::new("transcript-x402");
+    let state = folder.path().to_str().unwrap().to_owned();
+    let variables = [("AMPLY_BASE_URL", sandbox.url()), ("AMPLY_X402_KEY", KEY), ("XDG_STATE_HOME", &*state)];
+    check_file_with(&root().join("tests/transcripts/x402.console"), &variables, &state);
 }

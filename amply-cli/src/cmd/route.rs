@@ -48,7 +48,7 @@ pub(crate) struct RouteArgs {
     /// A policy to pass through, as a JSON object
     #[arg(long, value_name = "JSON")]
     enterprise_policy: Option<String>,
-    /// The same for every time that this job is run: a key that led a top-up never leads another
+    /// The same for every time that this job is run: a key that led a payment never leads another
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     #[command(flatten)]
