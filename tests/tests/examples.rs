@@ -43,3 +43,25 @@ payments
 "
     );
 }
+
+#[test]
+fn the_x402_example_pays_two_routes_and_neither_a_stranger_nor_more_than_its_cap() {
+    assert_eq!(
+        shown_by("x402"),
+        "store 1M vectors
+  paying 0.01 USD by x402
+  qdrant, paid 0.01 USD for it
+search 250k product embeddings
+  foreign_pay_to: its offer 1: it pays 0x90F79bf6EB2c4f870365E785982E1f101E93b906, not who is expected on this network; check with whoever runs the server
+ingest 5M log lines
+  paying 0.01 USD by x402
+  qdrant, paid 0.01 USD for it
+rank 10k images
+  the cap of a day (UTC) is reached: 0.02 USD
+  spend_limit: 0.01 USD are needed, and 0 USD are left of the cap of a day (UTC), which is 0.02 USD
+payments
+  0.01 USD on eip155:84532, settled
+  0.01 USD on eip155:84532, settled
+"
+    );
+}
