@@ -5,11 +5,15 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use amply_sandbox::{Call, Challenge, Crediting, Fault, Sandbox};
+use amply_sandbox::{Call, Challenge, Crediting, Fault, Offering, OpenPayments, Sandbox, Settling};
 use amply_sdk::{
-    Binding, Client, ClientBuilder, Error, Method, PrincipalPolicy, RetryPolicy, Store, TopUpService,
+    Binding, Client, ClientBuilder, Error, LocalSigner, Method, Network, PrincipalPolicy, RemoteSigner,
+    RetryPolicy, RouteRequest, SignError, Signer, SpendPolicy, Store, TopUpService,
 };
-use amply_tests::paying::{asked, broke, client_of, credited, service_of, states};
+use amply_tests::paying::{
+    KEY, address, asked, asking_for, broke, client_of, credited, paid_requests, service_of, signing, started,
+    states, usd,
+};
 use amply_tests::{Log, Refusing, Scripted, TempFolder, table};
 use serde_json::Value;
 
@@ -308,4 +312,194 @@ async fn is_paid_for(row: Vec<String>) {
     let key_of = |call: &Call| call.headers.iter().find(|(name, _)| name == "idempotency-key").cloned();
     let keys: Vec<_> = asked.iter().map(key_of).collect();
     assert!(keys.iter().all(|key| key.is_some() && *key == keys[0]), "{what_happens}: {keys:?}");
+}
+
+/// A server that lets it happen, and its calls.
+async fn asking(what_happens: &str) -> Sandbox {
+    if what_happens == "the wallet's top-up fails, and x402 is offered too" {
+        let open = OpenPayments::in_amply_object();
+        return started(Sandbox::builder().open_payments(open)).await;
+    }
+    asking_for(match what_happens.contains("by version 1") {
+        true => OpenPayments::v1(),
+        false => OpenPayments::v2(),
+    })
+    .await
+}
+
+/// Makes it happen with open payments; how often the call is made.
+fn arrange_open(what_happens: &str, sandbox: &Sandbox) -> usize {
+    let control = sandbox.control();
+    let settling = |settling: Settling| control.settling(settling);
+    let fault = |fault: Fault| control.fault(fault);
+    let other = "0x00000000000000000000000000000000000000aa";
+    match what_happens {
+        "nobody may sign"
+        | "the server settles"
+        | "the server settles, by version 1"
+        | "the signer says no"
+        | "the signature is by another key"
+        | "its network was not named" => {}
+        "it refuses the payment for a reason that is known to mean so"
+        | "three payments were refused, and another call is made" => {
+            settling(Settling::refused("invalid_exact_evm_signature"));
+        }
+        "it refuses the payment so, by version 1"
+        | "the cap of the day was used up by a payment that was refused" => {
+            settling(Settling::refused("insufficient_funds"));
+        }
+        "it says that settling failed for such a reason" => {
+            settling(Settling::nothing().says_failed("insufficient_funds"));
+        }
+        "it settles, says that it failed, and then that the nonce is used" => {
+            settling(Settling::as_asked().says_failed("boom").first(1));
+        }
+        "it settles and says that it failed, by version 1, each time" => {
+            settling(Settling::as_asked().says_failed("boom"));
+        }
+        "it says that settling failed, and names a transaction" => {
+            settling(Settling::nothing().says_failed_with_transaction("boom"));
+        }
+        "it settles and answers 502" => settling(Settling::as_asked().answers(502).first(1)),
+        "it answers 502 and has not settled" => settling(Settling::nothing().answers(502).first(1)),
+        "it answers 429 to each payment" => settling(Settling::nothing().answers(429)),
+        "the route fails with 500 each time" => settling(Settling::as_asked().handler_fails()),
+        "it settles, and the answer has no receipt" => settling(Settling::as_asked().without_receipt()),
+        "it settles, and the receipt cannot be read" => settling(Settling::as_asked().garbage_receipt()),
+        "it settles, and the answer is cut off after the receipt" => {
+            fault(Fault::on("/route").nth(2).truncate(20));
+        }
+        "it settles, and closes the connection without an answer" => {
+            fault(Fault::on("/route").nth(2).after_effect().reset_before_headers());
+        }
+        "it closes the connection without an answer, each time"
+        | "the payment was unknown, and the call is made again under its key"
+        | "the payment was unknown, and another call is made" => {
+            fault(Fault::on("/route").nth(2).reset_before_headers());
+            fault(Fault::on("/route").nth(3).reset_before_headers());
+        }
+        "it redirects the payment to another place" => {
+            for number in [2, 3] {
+                fault(
+                    Fault::on("/route").nth(number).status(308).header("Location", "https://evil.example/"),
+                );
+            }
+        }
+        "it asks for another payee in its answer" => control.offering(Offering::new().pay_to(other).nth(2)),
+        "the call's time ends while the payment is on its way"
+        | "the call's time ended so, and it is made again under its key" => {
+            fault(Fault::on("/route").nth(2).after_effect().delay(Duration::from_millis(3_000)));
+        }
+        "it costs more than the cap of a request" => control.offering(Offering::new().amount("100001")),
+        "another payee than the first is to be paid" => {
+            control.offering(Offering::new().pay_to(other).nth(3))
+        }
+        "it is to be paid before the route is handled" => control.offering(Offering::new().upfront()),
+        "the offers cannot be read" => {
+            fault(Fault::on("/route").status(402).header("PAYMENT-REQUIRED", "%%%"))
+        }
+        "the wallet's top-up fails, and x402 is offered too" => fault(Fault::on(TOPUP).status(401)),
+        other => panic!("`{other}` is not known"),
+    }
+    match what_happens {
+        "three payments were refused, and another call is made" => 4,
+        "the call's time ended so, and it is made again under its key"
+        | "the payment was unknown, and the call is made again under its key"
+        | "the payment was unknown, and another call is made"
+        | "the cap of the day was used up by a payment that was refused"
+        | "another payee than the first is to be paid" => 2,
+        _ => 1,
+    }
+}
+
+/// Who signs, and within what.
+fn open_client(what_happens: &str, sandbox: &Sandbox, store: &Store) -> ClientBuilder {
+    let signs = |signer: RemoteSigner| signing(sandbox, store).x402(signer, [Network::BASE_SEPOLIA]);
+    let local = || LocalSigner::from_hex(KEY).unwrap();
+    match what_happens {
+        "nobody may sign" => Client::builder().base_url(sandbox.url()),
+        "the signer says no" => {
+            signs(RemoteSigner::new(address(), |_| async { Err(SignError::Failed("locked".into())) }))
+        }
+        "the signature is by another key" => {
+            let foreign = "0x90F79bf6EB2c4f870365E785982E1f101E93b906".parse().unwrap();
+            signs(RemoteSigner::new(foreign, |digest| async move {
+                LocalSigner::from_hex(KEY).unwrap().sign_digest(digest).await
+            }))
+        }
+        "its network was not named" => signing(sandbox, store).x402(local(), [Network::BASE]),
+        "the cap of the day was used up by a payment that was refused" => {
+            let caps = SpendPolicy::default().per_request(usd("0.10")).per_day(usd("0.015"));
+            signing(sandbox, store).spend_policy(caps.per_process_only())
+        }
+        "the call's time ends while the payment is on its way"
+        | "the call's time ended so, and it is made again under its key" => {
+            signing(sandbox, store).timeout(Duration::from_millis(1_500))
+        }
+        "the wallet's top-up fails, and x402 is offered too" => {
+            let caps = SpendPolicy::per_topup(usd("1")).per_request(usd("0.10")).per_day(usd("1"));
+            client_of(sandbox, store)
+                .spend_policy(caps.per_process_only())
+                .wallet_payer(service_of(sandbox))
+                .x402(local(), [Network::BASE_SEPOLIA])
+        }
+        _ => signing(sandbox, store),
+    }
+}
+
+#[tokio::test]
+async fn a_route_is_paid_for_by_x402_as_the_page_says() {
+    let rows = table(PAGE, "When a route is paid for by x402");
+    assert_eq!(rows.len(), 34);
+    for row in rows.into_iter().map(|row| tokio::spawn(is_paid_for_by_x402(row))).collect::<Vec<_>>() {
+        row.await.unwrap();
+    }
+}
+
+async fn is_paid_for_by_x402(row: Vec<String>) {
+    let [what_happens, sent, settled, end, payment, charged] = row.as_slice() else { panic!("{row:?}") };
+    let sandbox = asking(what_happens).await;
+    let calls = arrange_open(what_happens, &sandbox);
+    let store = Store::in_memory();
+    let client = || open_client(what_happens, &sandbox, &store).build().unwrap();
+    let request = || match what_happens.ends_with("under its key") {
+        true => RouteRequest::new("store 1M vectors").idempotency_key("one-job"),
+        false => RouteRequest::new("store 1M vectors"),
+    };
+    let mut outcome = None;
+    for _ in 0..calls {
+        let client = client();
+        outcome = Some(client.route_task(request()).await);
+        // What is on its way is waited for.
+        client.close(Duration::ZERO).await;
+    }
+
+    let outcome = outcome.unwrap();
+    let seen = [
+        paid_requests(&sandbox).to_string(),
+        sandbox.control().settlements().len().to_string(),
+        outcome.as_ref().err().map_or("answer", Error::code).to_owned(),
+        listed(&states(&store).await),
+        match &outcome {
+            Ok(_) => "–".to_owned(),
+            Err(error) => if error.may_have_been_charged() { "yes" } else { "no" }.to_owned(),
+        },
+    ];
+    assert_eq!(seen.each_ref(), [sent, settled, end, payment, charged], "{what_happens}: {outcome:?}");
+    // However often it is sent, a payment is the same.
+    let calls = sandbox.control().calls();
+    let of = |call: &Call, pays: &[&str]| {
+        let header = call.headers.iter().find(|(name, _)| pays.contains(&name.as_str()));
+        header.map(|(_, value)| value.clone())
+    };
+    let sent: Vec<(Option<String>, String)> = calls
+        .iter()
+        .filter_map(|call| {
+            Some((of(call, &["idempotency-key"]), of(call, &["payment-signature", "x-payment"])?))
+        })
+        .collect();
+    for (key, payment) in &sent {
+        let same = |(other_key, other): &&(Option<String>, String)| (other_key == key) != (other == payment);
+        assert_eq!(sent.iter().find(same), None, "{what_happens}: one payment for a call");
+    }
 }
