@@ -42,3 +42,8 @@ pub fn write(file: &Path, text: &str) {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The programs of the guide to x402.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/x402.md")]
+pub struct X402;
