@@ -48,11 +48,16 @@
 //! A payment is in the ledger ([`Store`], [`Payments`]) before anybody is asked for money. A call leads one at most, a wallet
 //! has one open at a time, and one whose result is not known is never made anew.
 //!
+//! A 402 of the open x402 protocol is paid with the feature `x402-evm`: [`ClientBuilder`]'s `x402` takes a signer and the
+//! networks to pay on, and the policy a cap for a request. A signature is made for one request, in USDC, after every rule was
+//! checked; a call has one signature, ever, and the answer that it paid for is kept in the ledger for a day.
+//!
 //! # Features
 //!
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `durable` | `Store::open`: a store in a file, which all processes of a machine share |
+//! | `x402-evm` | `ClientBuilder::x402`: pays a 402 of the open x402 protocol, versions 1 and 2, in USDC on Base, Avalanche or Polygon; `LocalSigner`, `RemoteSigner`, `Network` |
 
 #![forbid(unsafe_code)]
 
