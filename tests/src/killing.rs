@@ -33,7 +33,7 @@ pub struct Counts {
 }
 
 /// How many rounds are played.
-fn rounds() -> usize {
+pub(crate) fn rounds() -> usize {
     std::env::var("AMPLY_FAULT_ROUNDS").map_or(20, |rounds| rounds.parse().unwrap())
 }
 

@@ -13,6 +13,7 @@ mod document;
 mod folder;
 pub mod json;
 pub mod killing;
+pub mod killing_reporters;
 mod log;
 pub mod paying;
 mod proxy;

@@ -35,7 +35,17 @@ fn faults(rounds: &str) -> Result<(), String> {
     rounds.parse::<u32>().map_err(|_| format!("`{rounds}` is no number of rounds"))?;
     let rounds = [("AMPLY_FAULT_ROUNDS", rounds)];
     cargo(
-        &["test", "--package", "amply-tests", "--test", "kill_while_paying", "--", "--test-threads=1"],
+        &[
+            "test",
+            "--package",
+            "amply-tests",
+            "--test",
+            "kill_while_paying",
+            "--test",
+            "kill_while_reporting",
+            "--",
+            "--test-threads=1",
+        ],
         &rounds,
     )
 }

@@ -24,10 +24,9 @@ use crate::payment::Clock;
 use crate::retry::delays_within;
 use crate::store::outbox::{Letter, Tried};
 
-/// How long a leased report is this process's alone; longer than one delivery may take.
-const LEASE: Duration = Duration::from_secs(30);
-/// The limit of one delivery, repeats included.
-const DELIVERY: Duration = Duration::from_secs(15);
+/// How many times the store's lease a report is this process's alone: 30 s unless set. One delivery, repeats included, may take
+/// half of it.
+const LEASES: u32 = 5;
 /// How many are leased ahead.
 const AHEAD: usize = 32;
 /// The longest time between two looks at what waits.
@@ -191,12 +190,13 @@ impl Courier {
     /// The next one that is leased for long enough to be delivered.
     async fn next(&mut self) -> Result<Option<Letter>, Error> {
         let now_ms = Clock::System.now_ms();
+        let lease = lease(&self.shared);
         while let Some(letter) = self.ready.pop_front() {
-            if letter.leased_until_ms > now_ms + ms(DELIVERY) {
+            if letter.leased_until_ms > now_ms + ms(lease / 2) {
                 return Ok(Some(letter));
             }
         }
-        let (sender, until_ms) = (self.shared.sender.clone(), now_ms + ms(LEASE));
+        let (sender, until_ms) = (self.shared.sender.clone(), now_ms + ms(lease));
         let at_most = if self.delays.is_some() { 1 } else { AHEAD };
         let leased =
             self.shared.store.letters(move |letters| letters.lease(&sender, now_ms, until_ms, at_most));
@@ -227,6 +227,10 @@ impl Courier {
     }
 }
 
+fn lease(shared: &Shared) -> Duration {
+    shared.store.lease_time().saturating_mul(LEASES)
+}
+
 /// The waits of an outage.
 fn outage() -> Box<dyn Iterator<Item = Duration> + Send> {
     Box::new(delays_within(Duration::from_millis(500), LOOK_AGAIN))
@@ -243,7 +247,7 @@ async fn try_once(shared: Arc<Shared>, letter: Letter) -> (String, End) {
     };
     let answered = match (serde_json::from_str::<Outcome>(&letter.body), shared.exchange()) {
         (Ok(outcome), Ok(exchange)) => {
-            let options = shared.options.clone().timeout(DELIVERY);
+            let options = shared.options.clone().timeout(lease(&shared) / 2);
             deliver(exchange, &options, &shared.lacks, &bound, &outcome).await
         }
         (Err(error), _) => Err(Error::invalid("body", format!("the kept outcome cannot be read ({error})"))),

@@ -73,8 +73,8 @@ impl Store {
         Self { place: Arc::new(place), lease: LEASE, process: std::process::id() }
     }
 
-    /// How long a payment of a process that has died is waited for before others look after it; 6 s unless set. All that
-    /// share a file should have the same.
+    /// How long a payment of a process that has died is waited for before others look after it; 6 s unless set. A report
+    /// that such a process was delivering is waited for five times as long. All that share a file should have the same.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
