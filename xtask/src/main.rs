@@ -1,4 +1,5 @@
 //! `cargo xtask test`: the one way to run the tests, with all set-up. `cargo xtask faults`: more rounds of what is left to chance.
+//! `cargo xtask bench`: the figures.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +12,8 @@ fn main() -> ExitCode {
         ["test"] => test(),
         ["faults"] => faults("200"),
         ["faults", "--rounds", rounds] => faults(rounds),
-        _ => Err("usage: cargo xtask test | faults [--rounds N]".to_owned()),
+        ["bench"] => bench(),
+        _ => Err("usage: cargo xtask test | faults [--rounds N] | bench".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +50,11 @@ fn faults(rounds: &str) -> Result<(), String> {
         ],
         &rounds,
     )
+}
+
+/// The benchmarks: each prints ours, its peer in the same run, and whether the goal is met.
+fn bench() -> Result<(), String> {
+    cargo(&["bench", "--package", "amply-tests", "--bench", "outcomes"], &[])
 }
 
 fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {

@@ -174,7 +174,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How many reports may wait in memory before handing one over is [`Error::QueueFull`]; 1,024 unless set.
+    /// How many reports may wait in memory before handing one over is [`Error::QueueFull`]; 8,192 unless set.
     pub fn report_queue(mut self, reports: usize) -> Self {
         self.reports.queue = reports;
         self

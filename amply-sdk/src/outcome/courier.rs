@@ -96,8 +96,8 @@ impl Courier {
                 return;
             }
             let idle_until = self.send_off().await;
-            shared.progress.notify_waiters();
             let Some(until) = idle_until else {
+                shared.idle.notify_waiters();
                 // A call that came since the last look is in the number.
                 let mut courier = shared.courier();
                 if shared.calls.load(Ordering::Acquire) == calls {

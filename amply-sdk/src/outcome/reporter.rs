@@ -49,7 +49,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queue: 1024, outbox: None, in_flight: 4, in_background: true }
+        Self { queue: 8192, outbox: None, in_flight: 4, in_background: true }
     }
 }
 
@@ -59,6 +59,8 @@ const OUTBOX_ON_DISK: u64 = 1_000_000;
 const OUTBOX_IN_MEMORY: u64 = 10_000;
 /// How much of the queue is written down at once.
 const BATCH: usize = 256;
+/// How long reports are let gather before they are written down together.
+const LINGER: Duration = Duration::from_millis(1);
 /// How long the courier may take to put down what it has.
 const TO_STOP: Duration = Duration::from_secs(1);
 /// How long a store that fails is left alone.
@@ -97,6 +99,8 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Something was done.
     pub(crate) progress: Notify,
+    /// Nothing is left to do.
+    pub(crate) idle: Notify,
     /// How often the courier was called; it ends only if that has not changed since it last looked.
     pub(crate) calls: AtomicU64,
     /// Somebody waits for all of it to be delivered: an outage is no reason to pause.
@@ -143,6 +147,7 @@ impl Reporter {
             options,
             wake: Notify::new(),
             progress: Notify::new(),
+            idle: Notify::new(),
             calls: AtomicU64::new(0),
             is_hurried: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -234,16 +239,19 @@ impl Reporter {
         shared.is_hurried.store(true, Ordering::Release);
         courier::call(shared)?;
         loop {
-            let mut progress = std::pin::pin!(shared.progress.notified());
-            // From now on nothing that is done is missed.
-            progress.as_mut().enable();
-            let left = shared.pending().await?;
-            if left == 0 || Instant::now() >= until {
-                return Ok(Flushed { left: left + self.queued_in_memory() });
+            let mut idle = std::pin::pin!(shared.idle.notified());
+            // From now on its end is not missed.
+            idle.as_mut().enable();
+            let of = shared.sender.clone();
+            if !shared.store.letters(move |letters| letters.has_pending(&of)).await? {
+                return Ok(Flushed { left: self.queued_in_memory() });
+            }
+            if Instant::now() >= until {
+                return Ok(Flushed { left: shared.pending().await? + self.queued_in_memory() });
             }
             // Another process may deliver some of it, and tells nobody here.
             let look_again = Instant::now() + Duration::from_millis(500);
-            let _ = timeout_at(until.min(look_again), progress).await;
+            let _ = timeout_at(until.min(look_again), idle).await;
         }
     }
 
@@ -432,6 +440,8 @@ async fn take_in(mut queue: mpsc::Receiver<Handed>, shared: Arc<Shared>) {
         for mark in marks {
             let _ = mark.send(());
         }
+        // While it sleeps nobody who hands over has to wake it, which is what costs most of a hand-over.
+        tokio::time::sleep(LINGER).await;
     }
 }
 

@@ -172,6 +172,11 @@ impl Letters for MemoryOutbox {
         Ok(waiting)
     }
 
+    fn has_pending(&mut self, sender: &Sender) -> Result<bool, StoreError> {
+        let is_of = |number: &u64| self.letters.get(number).is_some_and(|letter| sender.is_of(letter));
+        Ok(self.due.iter().any(|(_, number)| is_of(number)))
+    }
+
     fn hurry(&mut self, sender: &Sender, now_ms: i64) -> Result<(), StoreError> {
         let late: Vec<u64> =
             self.due.iter().filter(|(due, _)| *due > now_ms).map(|(_, number)| *number).collect();

@@ -121,7 +121,10 @@ pub(crate) trait Letters {
     /// Gives back what was leased and not tried.
     fn give_back(&mut self, ids: &[String]) -> Result<(), StoreError>;
 
+    /// Counts, which takes its time where many wait.
     fn waiting(&mut self, sender: &Sender, now_ms: i64) -> Result<Waiting, StoreError>;
+
+    fn has_pending(&mut self, sender: &Sender) -> Result<bool, StoreError>;
 
     /// Makes all that wait due now.
     fn hurry(&mut self, sender: &Sender, now_ms: i64) -> Result<(), StoreError>;

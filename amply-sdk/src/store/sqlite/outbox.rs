@@ -277,6 +277,15 @@ impl Letters for InTransaction<'_> {
         self.look(sender, now_ms).map_err(|error| self.refuse(error))
     }
 
+    fn has_pending(&mut self, sender: &Sender) -> Result<bool, StoreError> {
+        let found = self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE base_url = ?1 AND principal = ?2 AND state = 'pending')",
+            [&sender.base_url, &sender.principal],
+            |row| row.get(0),
+        );
+        found.map_err(|error| self.refuse(error))
+    }
+
     fn hurry(&mut self, sender: &Sender, now_ms: i64) -> Result<(), StoreError> {
         let hurried = self.connection.execute(
             "UPDATE outbox SET not_before_ms = ?3 WHERE base_url = ?1 AND principal = ?2 AND state = 'pending' \
