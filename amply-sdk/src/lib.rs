@@ -52,11 +52,33 @@
 //! networks to pay on, and the policy a cap for a request. A signature is made for one request, in USDC, after every rule was
 //! checked; a call has one signature, ever, and the answer that it paid for is kept in the ledger for a day.
 //!
+//! # Report how it went
+//!
+//! Rankings get better when real results flow back. A tracked route has the report bound to it:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+//! # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+//! use std::time::Duration;
+//!
+//! let tracked = client.route_task_tracked("store 1M vectors").await?;
+//! let stored = tracked.run(|provider| async move { Ok::<_, std::io::Error>(format!("stored at {provider}")) }).await?;
+//! client.close(Duration::from_secs(5)).await;
+//! assert_eq!((stored.as_str(), client.outbox().counters().delivered), ("stored at qdrant", 1));
+//! # Ok(()) }
+//! ```
+//!
+//! [`TrackedRoute`] has every other way: at once, in memory without waiting, committed to the store so that it survives a kill, or
+//! by another process with a [`Ticket`]. A route is reported once; a server that is down is waited for; what is refused is
+//! kept in the [`Outbox`] with the reason, and what is lost is counted.
+//!
 //! # Features
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `durable` | `Store::open`: a store in a file, which all processes of a machine share |
+//! | `durable` | `Store::open`: a store in a file, which all processes of a machine share: the ledger, and reports that survive |
 //! | `x402-evm` | `ClientBuilder::x402`: pays a 402 of the open x402 protocol, versions 1 and 2, in USDC on Base, Avalanche or Polygon; `LocalSigner`, `RemoteSigner`, `Network` |
 
 #![forbid(unsafe_code)]

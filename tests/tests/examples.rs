@@ -65,3 +65,31 @@ payments
 "
     );
 }
+
+#[test]
+fn the_tracked_example_reports_three_routes_and_says_that_one_was_not() {
+    assert_eq!(
+        shown_by("tracked"),
+        "stored at qdrant
+reported a failure: 1 credit
+a second report does nothing: true
+qdrant timed out: 1 credit
+a route was dropped without a report
+3 delivered, 1 unreported, 0 dropped
+"
+    );
+}
+
+#[test]
+fn the_worker_ticket_example_reports_from_another_process() {
+    assert_eq!(
+        shown_by("worker_ticket"),
+        "asked: use qdrant
+worker: working at qdrant
+worker: report Accepted
+worker: 1 delivered
+the worker ended with 0
+the server knows that it went well: true
+"
+    );
+}
