@@ -81,6 +81,19 @@ pub(crate) struct Verdict {
     pub(crate) mismatches: Vec<Mismatch>,
 }
 
+impl Verdict {
+    /// The same, with the receipt of the answer before it where that one names a transaction and this one none: it may still
+    /// go through, and tells a person where to look.
+    pub(crate) fn keeping(self, earlier: Option<Receipt>) -> Self {
+        let names = |receipt: &Option<Receipt>| {
+            receipt.as_ref().is_some_and(|receipt| !receipt.transaction.is_empty())
+        };
+        let receipt =
+            if names(&earlier) && !names(&self.receipt) { earlier } else { self.receipt.or(earlier) };
+        Self { receipt, ..self }
+    }
+}
+
 /// Which rule an answer fell under, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Row {

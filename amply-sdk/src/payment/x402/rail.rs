@@ -12,7 +12,7 @@ use http::header::{HeaderMap, HeaderValue};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::answer::{Asked, Caller, Came, Class, Resend, Sent, Verdict};
+use super::answer::{Asked, Caller, Came, Class, Receipt, Resend, Sent, Verdict};
 use super::network::{Asset, Network};
 use super::offer::{NoOffer, OfferSet, TIMEOUT_SECONDS, Terms};
 use super::payment::{Authorization, new_nonce};
@@ -255,12 +255,13 @@ impl X402Rail {
         authorization: &Authorization,
         caller: &oneshot::Sender<OpenEnd>,
     ) -> (Class, Verdict, Result<HttpAnswer, Fault>) {
-        let mut earlier = None;
+        let mut earlier: Option<(Class, Option<Receipt>)> = None;
         let mut times = 1;
         loop {
             let answered = self.send_once(payment, request.clone()).await;
-            let verdict = sent.classify(came(&answered));
-            let class = verdict.class.after(earlier);
+            let (earlier_class, earlier_receipt) = earlier.take().unzip();
+            let verdict = sent.classify(came(&answered)).keeping(earlier_receipt.flatten());
+            let class = verdict.class.after(earlier_class);
             let resend = Resend {
                 asked: if request.url.path().ends_with("/execute") { Asked::Execute } else { Asked::Route },
                 caller: if caller.is_closed() { Caller::Gone } else { Caller::Waits },
@@ -275,7 +276,7 @@ impl X402Rail {
                 "the same payment {} is sent once more: nothing tells what became of it",
                 payment.id
             );
-            earlier = Some(class);
+            earlier = Some((class, verdict.receipt));
             times += 1;
         }
     }

@@ -286,6 +286,25 @@ fn what_is_known_only_rises() {
 }
 
 #[test]
+fn a_transaction_that_was_named_stays_named() {
+    let receipt =
+        |reason, transaction| answer(402).receipt(failed(reason, transaction)).verdict(Version::Two);
+    let pending = || receipt("settlement_pending", "0xabc").receipt;
+    for later in [answer(502).verdict(Version::Two), receipt("boom", "")] {
+        let kept = later.keeping(pending()).receipt.unwrap();
+        assert_eq!(
+            (kept.transaction.as_str(), kept.error_reason.as_deref()),
+            ("0xabc", Some("settlement_pending"))
+        );
+    }
+    let newer = receipt("boom", "0xdef").keeping(pending()).receipt.unwrap();
+    assert_eq!(newer.transaction, "0xdef");
+    let unnamed = receipt("boom", "").keeping(receipt("earlier", "").receipt).receipt.unwrap();
+    assert_eq!(unnamed.error_reason.as_deref(), Some("boom"));
+    assert_eq!(answer(502).verdict(Version::Two).keeping(None).receipt, None);
+}
+
+#[test]
 fn the_same_payment_is_sent_again_once_for_a_route_while_the_caller_waits_and_time_is_left() {
     let unknown = sent(Version::Two).classify(None);
     let resend =
