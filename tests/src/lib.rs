@@ -23,6 +23,7 @@ pub mod reporting;
 mod server;
 mod terminal;
 pub mod transcript;
+pub mod x402_recording;
 
 pub use authority::Authority;
 pub use calls::{attempts, built, elapsed, failure};

@@ -10,7 +10,7 @@ use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::json::Json;
-use crate::root;
+use crate::{answer, root};
 
 /// Headers that belong to a connection and not to an answer, and those that say how long the body is.
 const NOT_SERVED: [&str; 5] = ["content-length", "transfer-encoding", "connection", "keep-alive", "date"];
@@ -118,13 +118,24 @@ impl Response {
         header(&self.headers, name)
     }
 
+    /// The headers that belong to the answer itself.
+    fn served(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        headers.filter(|(name, _)| !NOT_SERVED.contains(&name.to_ascii_lowercase().as_str()))
+    }
+
+    /// The answer, byte for byte, for a server of scripts to give, with another body where one is named.
+    pub fn bytes(&self, body: Option<&str>) -> Vec<u8> {
+        let headers: String = self.served().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
+        let body = body.map_or_else(|| self.body(), str::to_owned);
+        answer(&format!("{} Recorded{headers}", self.status), &body)
+    }
+
     /// The answer for a server to give.
     pub fn template(&self) -> ResponseTemplate {
         let mut template = ResponseTemplate::new(self.status).set_body_bytes(self.body());
-        for (name, value) in &self.headers {
-            if !NOT_SERVED.contains(&name.to_ascii_lowercase().as_str()) {
-                template = template.insert_header(name.as_str(), value.as_str());
-            }
+        for (name, value) in self.served() {
+            template = template.insert_header(name, value);
         }
         template
     }
