@@ -16,6 +16,7 @@ pub mod killing;
 pub mod killing_reporters;
 mod log;
 pub mod paying;
+pub mod peer;
 mod proxy;
 pub mod readings;
 pub mod recording;

@@ -98,9 +98,14 @@ pub fn address() -> amply_sdk::Address {
 
 /// A client without a key that signs for what it is asked, on a network for tests.
 pub fn signing(sandbox: &Sandbox, store: &Store) -> ClientBuilder {
+    signing_at(sandbox.url(), store)
+}
+
+/// The same, of any server.
+pub fn signing_at(base_url: &str, store: &Store) -> ClientBuilder {
     let signer = amply_sdk::LocalSigner::from_hex(KEY).unwrap();
     Client::builder()
-        .base_url(sandbox.url())
+        .base_url(base_url)
         .store(store.clone())
         .spend_policy(open_policy())
         .x402(signer, [amply_sdk::Network::BASE_SEPOLIA])
