@@ -74,9 +74,9 @@ impl Exchange {
         &self.transport
     }
 
-    /// The same with connections of its own, for work on another runtime.
+    /// The same with connections of its own, for work on another runtime. The budget for repeats stays one.
     pub(crate) fn apart(&self) -> Result<Self, Error> {
-        Ok(Self::new(self.transport.apart()?, self.key_kind))
+        Ok(Self { transport: Arc::new(self.transport.apart()?), ..self.clone() })
     }
 
     /// A call, before it is sent. Its time runs from now.

@@ -12,6 +12,7 @@
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -99,6 +100,8 @@ fn hand_over_in_memory(runtime: &Runtime) -> bool {
             let mut batch = Vec::with_capacity(256);
             while receiver.recv_many(&mut batch, 256).await > 0 {
                 batch.clear();
+                // As ours does, so that neither pays for more wake-ups than the other.
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
         let (mut of_ours, mut of_bare) = (Duration::ZERO, Duration::ZERO);
@@ -310,36 +313,38 @@ fn a_long_drain(runtime: &Runtime) -> bool {
     let store = Store::open(folder.file("drain.db")).unwrap();
     let client = client_of(&sandbox).store(store).deliver_in_background(false).build().unwrap();
     let port = sandbox.url().rsplit(':').next().unwrap().split('/').next().unwrap().parse::<u16>().unwrap();
+    // The routes came over others.
+    let before: HashSet<String> = ports_used_to(port).collect();
     let start = Instant::now();
     let most = runtime.block_on(async {
         let flushing = client.clone();
         let flush =
             tokio::spawn(async move { flushing.outbox().flush(Duration::from_secs(300)).await.unwrap() });
-        let mut most = 0;
+        let mut ports = HashSet::new();
         while !flush.is_finished() {
-            most = most.max(connections_to(port));
+            ports.extend(ports_used_to(port).filter(|port| !before.contains(port)));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(flush.await.unwrap().left, 0);
-        most
+        ports.len()
     });
     let rate = REPORTS as f64 / start.elapsed().as_secs_f64();
     let counted = sandbox.control().outcomes().len();
     println!(
-        "drain of {counted} reports: {rate:.0} reports/s, at most {most} connections, goal <= 4: {}",
+        "drain of {counted} reports: {rate:.0} reports/s, {most} connections in all, goal <= 4: {}",
         if most <= 4 { "met" } else { "NOT met" }
     );
     assert_eq!(counted, REPORTS);
     most <= 4
 }
 
-/// Established connections whose other end is this port.
-fn connections_to(port: u16) -> usize {
+/// The local ports of all connections to a port, also of those that have ended lately.
+fn ports_used_to(port: u16) -> impl Iterator<Item = String> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let end = format!(":{port:04X}");
-    let is_to = |line: &&str| {
-        let mut columns = line.split_whitespace().skip(2);
-        columns.next().is_some_and(|remote| remote.ends_with(&end)) && columns.next() == Some("01")
+    let local = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        columns[2].ends_with(&end).then(|| columns[1].to_owned())
     };
-    table.lines().skip(1).filter(is_to).count()
+    table.lines().skip(1).filter_map(local).collect::<Vec<_>>().into_iter()
 }

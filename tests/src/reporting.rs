@@ -24,6 +24,16 @@ pub fn reported(sandbox: &Sandbox) -> Vec<ReportedOutcome> {
     sandbox.control().outcomes()
 }
 
+/// Waits until so many reports have counted.
+pub async fn until_reported(sandbox: &Sandbox, count: usize) {
+    let counted = async {
+        while reported(sandbox).len() < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, counted).await.expect("they are delivered");
+}
+
 /// Asks for a number of routes, one after the other.
 pub async fn route_ids(client: &Client, count: usize) -> Vec<String> {
     let mut ids = Vec::with_capacity(count);

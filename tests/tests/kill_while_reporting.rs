@@ -13,5 +13,9 @@ fn however_often_processes_are_killed_every_accepted_report_is_delivered_and_cou
          processes were dead, {} delivered more than once), 0 counted twice, 0 lost",
         counts.kills, counts.accepted, counts.left, counts.repeated
     ));
+    assert!(
+        counts.left < counts.accepted,
+        "nobody delivered anything while processes were killed: {counts:?}"
+    );
     assert!(counts.accepted >= rounds * 20, "too few reports to show anything: {counts:?}");
 }

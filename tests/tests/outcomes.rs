@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use amply_sandbox::{Fault, Release, ReportedVia, Sandbox};
 use amply_sdk::{Client, Error, Event, HandedOver, Outcome, Store, Ticket};
-use amply_tests::reporting::{at, client_of, reported, route_ids, route_with_hint, started, without_room};
+use amply_tests::reporting::{
+    at, client_of, reported, route_ids, route_with_hint, started, until_reported, without_room,
+};
 use amply_tests::{Scripted, TempFolder, answer};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -188,12 +190,7 @@ async fn a_client_delivers_what_an_earlier_one_left_without_being_asked() {
     first.close(LONG).await;
     assert_eq!(reported(&sandbox).len(), 0);
     let _later = client_of(&sandbox).store(store.clone()).build().unwrap();
-    let delivered = async {
-        while reported(&sandbox).is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(LONG, delivered).await.expect("it is delivered");
+    until_reported(&sandbox, 1).await;
     let seen = &reported(&sandbox)[0];
     assert_eq!((seen.success, seen.error_code.as_deref()), (false, Some("timeout")));
 }
@@ -362,14 +359,7 @@ fn a_runtime_that_ends_takes_no_report_with_it() {
     // The last client goes too; what is in memory is still delivered.
     drop(tracked);
     drop(client);
-    background.block_on(async {
-        let delivered = async {
-            while reported(&sandbox).is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(LONG, delivered).await.expect("it is delivered");
-    });
+    background.block_on(until_reported(&sandbox, 1));
 }
 
 #[tokio::test]
@@ -392,4 +382,159 @@ async fn an_audit_has_the_outcome_and_a_proof_and_is_its_principals_alone() {
     assert_eq!(client.audit("a b").await.unwrap_err().code(), "invalid_request");
     let operator = Client::builder().base_url(sandbox.url()).api_key(sandbox.server_key()).build().unwrap();
     assert_eq!(operator.audit(&id).await.unwrap_err().code(), "forbidden");
+}
+
+#[tokio::test]
+async fn a_flush_delivers_what_others_hand_over_meanwhile() {
+    const REPORTS: usize = 300;
+    let folder = TempFolder::new("outbox");
+    let sandbox = started(Sandbox::builder()).await;
+    let open = || {
+        let store = Store::open(folder.file("store.db")).unwrap();
+        client_of(&sandbox).store(store).deliver_in_background(false).build().unwrap()
+    };
+    let (draining, handing) = (open(), open());
+    let ids = route_ids(&handing, REPORTS).await;
+    let hand_over = tokio::spawn(async move {
+        for id in ids {
+            let ticket = handing.ticket(&id, None).unwrap();
+            handing.report_durable(&ticket, Outcome::success()).await.unwrap();
+            // Now and then the courier has nothing to do, and ends.
+            tokio::task::yield_now().await;
+        }
+    });
+    let drained = async {
+        while reported(&sandbox).len() < REPORTS {
+            assert_eq!(draining.outbox().flush(LONG).await.unwrap().left, 0);
+        }
+    };
+    // Half of what one flush may take: none of them slept through what was handed over.
+    tokio::time::timeout(LONG / 2, drained).await.expect("all are delivered");
+    hand_over.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hint_that_leads_nowhere_is_followed_by_the_documented_endpoint() {
+    let gone = answer("404 Not Found\r\nContent-Type: text/html", "<html>");
+    let taken = || answer("200 OK\r\nContent-Type: application/json", r#"{"received":true}"#);
+    let server =
+        Scripted::start(vec![Some(route_with_hint("/v9/outcome")), Some(gone), Some(taken()), Some(taken())]);
+    let client = Client::builder().base_url(server.url()).api_key("k").build().unwrap();
+    let tracked = client.route_task_tracked("x").await.unwrap();
+    tracked.report_outcome(Outcome::success()).await.unwrap();
+    // It says nothing of the documented one, which other reports go to.
+    client.report(&client.ticket("r-2", None).unwrap(), Outcome::success()).await.unwrap();
+    let went: Vec<_> =
+        server.seen().iter().skip(1).map(|seen| seen.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(went, ["/v9/outcome", "/api/v1/outcome", "/api/v1/outcome"]);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_connection_is_no_refusal_of_the_report() {
+    for status in [408, 421, 425, 429, 401, 500] {
+        let sandbox = started(Sandbox::builder()).await;
+        let client = client_of(&sandbox).retry(amply_sdk::RetryPolicy::never()).build().unwrap();
+        let tracked = client.route_task_tracked("x").await.unwrap();
+        sandbox.control().fault(Fault::on("/outcome").first(1).status(status));
+        tracked.report_in_background(Outcome::success()).unwrap();
+        assert_eq!(client.outbox().flush(LONG).await.unwrap().left, 0, "{status}");
+        let counters = client.outbox().counters();
+        assert_eq!((counters.delivered, counters.dead), (1, 0), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_durable_report_whose_caller_went_is_delivered() {
+    let folder = TempFolder::new("outbox");
+    let sandbox = started(Sandbox::builder()).await;
+    let client = client_of(&sandbox).store(Store::open(folder.file("store.db")).unwrap()).build().unwrap();
+    let tracked = client.route_task_tracked("x").await.unwrap();
+    {
+        let mut report = Box::pin(tracked.report_durable(Outcome::success()));
+        let polled =
+            std::future::poll_fn(|context| std::task::Poll::Ready(report.as_mut().poll(context).is_ready()));
+        let _ = polled.await;
+    }
+    until_reported(&sandbox, 1).await;
+}
+
+#[tokio::test]
+async fn a_report_that_is_tried_again_is_delivered_without_a_flush() {
+    let sandbox = started(Sandbox::builder()).await;
+    let client = client_of(&sandbox).build().unwrap();
+    let tracked = client.route_task_tracked("x").await.unwrap();
+    sandbox.control().fault(Fault::on("/outcome").first(1).status(400));
+    tracked.report_in_background(Outcome::success()).unwrap();
+    client.outbox().flush(LONG).await.unwrap();
+    let dead = client.outbox().list().await.unwrap().remove(0);
+    client.outbox().retry(&dead.id).await.unwrap();
+    until_reported(&sandbox, 1).await;
+}
+
+#[tokio::test]
+async fn dead_letters_do_not_keep_new_reports_out() {
+    let sandbox = started(Sandbox::builder().outcome_endpoint(false).route_outcome_endpoint(false)).await;
+    let client = client_of(&sandbox).outbox_limit(5).build().unwrap();
+    for number in 0..20 {
+        let ticket = client.ticket(&format!("route-{number}"), Some("qdrant")).unwrap();
+        client.report_in_background(&ticket, Outcome::success()).unwrap();
+    }
+    assert_eq!(client.outbox().flush(LONG).await.unwrap().left, 0);
+    assert_eq!(client.outbox().counters().dead, 20);
+    assert_eq!(client.outbox().list().await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn of_two_who_close_both_wait_for_the_end() {
+    let sandbox = started(Sandbox::builder()).await;
+    sandbox.control().fault(Fault::on("/outcome").always().delay(Duration::from_millis(50)));
+    let client = client_of(&sandbox).build().unwrap();
+    let tracked = client.route_task_tracked("x").await.unwrap();
+    tracked.report_in_background(Outcome::success()).unwrap();
+    let other = client.clone();
+    let first = tokio::spawn(async move { other.close(LONG).await });
+    tokio::task::yield_now().await;
+    client.close(LONG).await;
+    assert_eq!(reported(&sandbox).len(), 1);
+    first.await.unwrap();
+    let error = client.outbox().flush(LONG).await.unwrap_err();
+    assert_eq!(error.code(), "config");
+}
+
+#[test]
+fn a_disk_that_is_full_is_an_error_at_hand_over_and_what_was_accepted_is_delivered() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = TempFolder::new("outbox");
+    let sandbox = runtime.block_on(started(Sandbox::builder()));
+    let ids = runtime.block_on(async { route_ids(&client_of(&sandbox).build().unwrap(), 2_000).await });
+    std::fs::write(folder.file("routes"), ids.join("\n")).unwrap();
+    std::fs::write(folder.file("accepted"), "").unwrap();
+    // Files of at most 300 KiB; the signal for one that is larger is left out, so that writing is what fails.
+    let worker = env!("CARGO_BIN_EXE_reporting_worker");
+    let (store, routes, accepted) = (folder.file("store.db"), folder.file("routes"), folder.file("accepted"));
+    let output = std::process::Command::new("bash")
+        .args([
+            "-c",
+            r#"trap '' XFSZ; ulimit -f 300; exec "$@""#,
+            "bash",
+            worker,
+            "fill",
+            sandbox.url(),
+            &store,
+        ])
+        .args(["6000", sandbox.user_key(), &routes, &accepted])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.starts_with("store: ") && said.ends_with("a route goes on\n"), "{said}");
+    let accepted = std::fs::read_to_string(&accepted).unwrap();
+    assert!((1..2_000).contains(&accepted.lines().count()), "{said}");
+    runtime.block_on(async {
+        let client = client_of(&sandbox).store(Store::open(&store).unwrap()).build().unwrap();
+        assert_eq!(client.outbox().flush(LONG).await.unwrap().left, 0);
+        let seen: std::collections::HashSet<_> =
+            reported(&sandbox).into_iter().map(|one| one.route_id).collect();
+        assert!(accepted.lines().all(|id| seen.contains(id)));
+    });
 }

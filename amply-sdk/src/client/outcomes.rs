@@ -1,6 +1,9 @@
 //! The client's methods for how routes went.
 
+use std::time::Duration;
+
 use reqwest::Url;
+use tokio::time::timeout;
 
 use super::Client;
 use crate::answer::Answer;
@@ -10,6 +13,9 @@ use crate::outcome::{
 };
 use crate::store::outbox::LetterState;
 use crate::wire::{Audit, Route, RouteRequest};
+
+/// How long a report that is made at once waits to learn whether the route was reported before.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Client {
     /// As [`route_task`](Self::route_task), together with the means to report how it went.
@@ -50,7 +56,7 @@ impl Client {
     /// [`Error::QueueFull`] when it holds as many as it may.
     pub async fn report_durable(&self, ticket: &Ticket, outcome: Outcome) -> Result<HandedOver, Error> {
         let outcome = self.of_ticket(ticket, outcome)?;
-        self.reporter.commit(ticket.bound(), &outcome).await
+        self.reporter.commit(ticket.bound(), &outcome, self.options.timeout).await
     }
 
     /// A ticket for a route whose id is known and nothing else. A server of an older release wants to know the provider too.
@@ -134,9 +140,10 @@ impl Client {
         let shared = self.reporter.shared();
         shared.check_open()?;
         let (sender, route_id) = (shared.sender.clone(), bound.route_id.clone());
-        // A store that cannot be read keeps nobody from reporting: the server counts a route once.
-        let known = self.store.letters(move |letters| letters.state_of(&sender, &route_id)).await;
-        if let Ok(Some(LetterState::Pending | LetterState::Delivered)) = known {
+        // A store that cannot be read, or not soon, keeps nobody from reporting: the server counts a route once.
+        let known = self.store.letters(move |letters| letters.state_of(&sender, &route_id));
+        let patience = STORE_PATIENCE.min(self.options.timeout / 4);
+        if let Ok(Ok(Some(LetterState::Pending | LetterState::Delivered))) = timeout(patience, known).await {
             shared.counters.repeated.add(1);
             return Ok(self.reported_before());
         }
@@ -145,9 +152,8 @@ impl Client {
         shared.counters.credits_awarded.add(receipt.credits_awarded.unwrap_or(0));
         let letter = shared.letter(bound, &outcome, LetterState::Delivered);
         let limit = shared.outbox_limit();
-        if let Err(error) = self.store.letters(move |letters| letters.add(&letter, limit)).await {
-            tracing::debug!("that the route was reported is not remembered: {error}");
-        }
+        // That it is remembered saves a request, and is not worth waiting for.
+        self.store.letters_unawaited(move |letters| letters.add(&letter, limit).map(|_| ()));
         Ok(Reported { receipt: Some(receipt) })
     }
 }

@@ -35,6 +35,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(7 * 86_400);
 /// How long a delivered report is remembered, so that its route is not reported twice.
 const REMEMBER: Duration = Duration::from_secs(86_400);
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is tried at least before it is given up: a machine that was off for a week has not tried at all.
+const TRIES_AT_LEAST: u32 = 20;
 
 /// Sees to it that somebody delivers.
 pub(crate) fn call(shared: &Arc<Shared>) -> Result<(), Error> {
@@ -82,10 +85,6 @@ impl Courier {
 
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let forget = Clock::System.now_ms() - ms(REMEMBER);
-        if let Err(error) = shared.store.letters(move |letters| letters.forget(forget)).await {
-            tracing::debug!("old reports stay in the outbox: {error}");
-        }
         loop {
             let calls = shared.calls.load(Ordering::Acquire);
             if shared.is_hurried.swap(false, Ordering::AcqRel) {
@@ -97,6 +96,7 @@ impl Courier {
             }
             let idle_until = self.send_off().await;
             let Some(until) = idle_until else {
+                forget(&shared).await;
                 shared.idle.notify_waiters();
                 // A call that came since the last look is in the number.
                 let mut courier = shared.courier();
@@ -192,11 +192,11 @@ impl Courier {
         let now_ms = Clock::System.now_ms();
         let lease = lease(&self.shared);
         while let Some(letter) = self.ready.pop_front() {
-            if letter.leased_until_ms > now_ms + ms(lease / 2) {
+            if letter.leased_until_ms > now_ms.saturating_add(ms(lease / 2)) {
                 return Ok(Some(letter));
             }
         }
-        let (sender, until_ms) = (self.shared.sender.clone(), now_ms + ms(lease));
+        let (sender, until_ms) = (self.shared.sender.clone(), now_ms.saturating_add(ms(lease)));
         let at_most = if self.delays.is_some() { 1 } else { AHEAD };
         let leased =
             self.shared.store.letters(move |letters| letters.lease(&sender, now_ms, until_ms, at_most));
@@ -231,6 +231,24 @@ fn lease(shared: &Shared) -> Duration {
     shared.store.lease_time().saturating_mul(LEASES)
 }
 
+/// Forgets what was delivered a day ago, once an hour.
+async fn forget(shared: &Shared) {
+    let now_ms = Clock::System.now_ms();
+    let last = shared.forgotten_ms.load(Ordering::Relaxed);
+    if (last..last.saturating_add(ms(FORGET_EVERY))).contains(&now_ms) {
+        return;
+    }
+    shared.forgotten_ms.store(now_ms, Ordering::Relaxed);
+    loop {
+        let forgotten = shared.store.letters(move |letters| letters.forget(now_ms - ms(REMEMBER)));
+        match forgotten.await {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => return tracing::debug!("old reports stay in the outbox: {error}"),
+        }
+    }
+}
+
 /// The waits of an outage.
 fn outage() -> Box<dyn Iterator<Item = Duration> + Send> {
     Box::new(delays_within(Duration::from_millis(500), LOOK_AGAIN))
@@ -259,7 +277,7 @@ async fn try_once(shared: Arc<Shared>, letter: Letter) -> (String, End) {
             shared.counters.credits_awarded.add(receipt.credits_awarded.unwrap_or(0));
             (Tried::Delivered, End::Answered)
         }
-        Err(error) => judge(&error, letter.created_ms),
+        Err(error) => judge(&error, letter.created_ms, letter.attempts + 1),
     };
     if let Tried::Dead { reason } = &tried {
         shared.counters.dead.add(1);
@@ -268,22 +286,24 @@ async fn try_once(shared: Arc<Shared>, letter: Letter) -> (String, End) {
     }
     let id = letter.id.clone();
     // Until it is written down the report is leased, and then delivered again: the server counts it once.
-    if let Err(error) = shared.store.letters(move |letters| letters.tried(&id, &tried)).await {
+    let now_ms = Clock::System.now_ms();
+    if let Err(error) = shared.store.letters(move |letters| letters.tried(&id, &tried, now_ms)).await {
         tracing::warn!("what became of a report cannot be written down: {error}");
     }
-    shared.progress.notify_waiters();
     (letter.id, end)
 }
 
 /// What an error means for the report, and for the next one.
-fn judge(error: &Error, created_ms: i64) -> (Tried, End) {
+fn judge(error: &Error, created_ms: i64, tries: u32) -> (Tried, End) {
     let reason = error.to_string();
     match error {
-        Error::Invalid { .. } | Error::Rejected(_) | Error::NotFound(_) | Error::Unsupported(_) => {
+        Error::Invalid { .. } | Error::Rejected(_) | Error::NotFound(_) | Error::Unsupported(_)
+            if !is_of_the_moment(error) =>
+        {
             (Tried::Dead { reason }, End::Answered)
         }
         // A key may be renewed, a proxy mended: it is tried again, but not for ever.
-        _ if Clock::System.now_ms() - created_ms > ms(GIVE_UP_AFTER) => {
+        _ if tries >= TRIES_AT_LEAST && Clock::System.now_ms() - created_ms > ms(GIVE_UP_AFTER) => {
             let days = GIVE_UP_AFTER.as_secs() / 86_400;
             (Tried::Dead { reason: format!("given up after {days} days: {reason}") }, End::Outage(None))
         }
@@ -297,6 +317,11 @@ fn judge(error: &Error, created_ms: i64) -> (Tried, End) {
             (Tried::Later { not_before_ms, reason }, End::Outage(wait))
         }
     }
+}
+
+/// A refusal of this connection, not of this report: 408, 421, 425.
+fn is_of_the_moment(error: &Error) -> bool {
+    error.status().is_some_and(|status| matches!(status.as_u16(), 408 | 421 | 425))
 }
 
 fn ms(time: Duration) -> i64 {

@@ -17,7 +17,7 @@ use crate::answer::Answer;
 use crate::call::{decode, encode, span_of, typed};
 use crate::client::Options;
 use crate::error::{Error, Failure};
-use crate::exchange::{Exchange, Request};
+use crate::exchange::{Exchange, Request, later};
 use crate::retry::Repeat;
 use crate::wire::{OutcomeBody, OutcomeReceipt, RouteOutcomeBody};
 
@@ -36,12 +36,12 @@ impl Lacks {
         since.is_some_and(|since| since.elapsed() < LACK_FOR)
     }
 
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    fn note(&self, lacks: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lacks.then(Instant::now);
     }
 }
 
-/// Reports an outcome.
+/// Reports an outcome: where the server said, at `/outcome`, at `/route/outcome`, until one of them takes it.
 ///
 /// # Errors
 /// As any call has; `Invalid` where the server takes reports at the older endpoint alone, and the provider is not known.
@@ -52,51 +52,70 @@ pub(crate) async fn deliver(
     bound: &Bound,
     outcome: &Outcome,
 ) -> Result<Answer<OutcomeReceipt>, Error> {
+    let until = later(Instant::now(), options.timeout);
     let base = exchange.transport().base();
+    let (preferred, older) = (base.join(PREFERRED)?, base.join(OLDER)?);
+    let documented = match lacks.preferred() {
+        true => [older.clone(), preferred.clone()],
+        false => [preferred.clone(), older.clone()],
+    };
     let named = bound.endpoint.as_deref().and_then(|said| endpoint(base, said));
-    if let Some(url) = named.as_ref().filter(|url| url.path().ends_with(OLDER)) {
-        return report_to_older(exchange, options, url.clone(), bound, outcome).await;
-    }
-    let older = base.join(OLDER)?;
-    if lacks.preferred() {
-        return report_to_older(exchange, options, older, bound, outcome).await;
-    }
-    let url = match named {
-        Some(url) => url,
-        None => base.join(PREFERRED)?,
-    };
-    let body = OutcomeBody {
-        route_id: &bound.route_id,
-        success: outcome.is_success(),
-        actual_latency_ms: outcome.latency_ms(),
-        error_code: outcome.error_code(),
-    };
-    let first = match post(exchange, options, url, &body, bound).await {
-        Err(error @ (Error::Unsupported(_) | Error::NotFound(_))) => error,
-        answered => return answered,
-    };
-    // A 404 with words may be of a route that is not known, or of an endpoint: the older one tells.
-    let is_lacking = matches!(first, Error::Unsupported(_));
-    match report_to_older(exchange, options, older, bound, outcome).await {
-        Err(Error::Unsupported(failure)) if is_lacking => Err(Error::Unsupported(failure)),
-        // It knows no more than the first did.
-        Err(Error::Unsupported(_) | Error::NotFound(_) | Error::Invalid { .. }) if !is_lacking => Err(first),
-        answered => {
-            if is_lacking {
-                lacks.note();
+    let documented = documented.into_iter().filter(|url| Some(url) != named.as_ref());
+    let mut refusal: Option<Error> = None;
+    for url in named.clone().into_iter().chain(documented) {
+        let options = options.clone().timeout(until.saturating_duration_since(Instant::now()));
+        let is_preferred = url == preferred;
+        match report_to(exchange, &options, url, bound, outcome).await {
+            Err(error @ (Error::Unsupported(_) | Error::NotFound(_) | Error::Invalid { .. })) => {
+                if is_preferred && matches!(error, Error::Unsupported(_)) {
+                    lacks.note(true);
+                }
+                // The server knows the endpoint, and no such route.
+                let is_final = error.failure().and_then(Failure::server_code) == Some("route_not_found");
+                refusal = Some(match refusal {
+                    Some(first) if weight(&first) > weight(&error) => first,
+                    _ => error,
+                });
+                if is_final {
+                    break;
+                }
             }
-            answered
+            answered => {
+                if is_preferred && answered.is_ok() {
+                    lacks.note(false);
+                }
+                return answered;
+            }
         }
+    }
+    Err(refusal.unwrap_or_else(|| Error::invalid("endpoint", "there is no endpoint to report to")))
+}
+
+/// Which of several refusals says most: one of the route, one that can be mended, one of the server.
+fn weight(error: &Error) -> u8 {
+    match error {
+        Error::NotFound(_) => 3,
+        Error::Invalid { .. } => 2,
+        _ => 1,
     }
 }
 
-async fn report_to_older(
+async fn report_to(
     exchange: &Exchange,
     options: &Options,
     url: Url,
     bound: &Bound,
     outcome: &Outcome,
 ) -> Result<Answer<OutcomeReceipt>, Error> {
+    if !url.path().ends_with(OLDER) {
+        let body = OutcomeBody {
+            route_id: &bound.route_id,
+            success: outcome.is_success(),
+            actual_latency_ms: outcome.latency_ms(),
+            error_code: outcome.error_code(),
+        };
+        return post(exchange, options, url, &body, bound).await;
+    }
     let Some(provider_id) = bound.provider_id.as_deref() else {
         return Err(Error::invalid(
             "provider_id",

@@ -34,7 +34,7 @@ pub struct Outbox(pub(crate) Reporter);
 impl Outbox {
     /// What became of the reports of this client and its copies.
     pub fn counters(&self) -> OutcomeCounters {
-        self.0.shared().counters.read()
+        self.0.shared().read_counters()
     }
 
     /// How many reports of this client's server and key wait in the store to be delivered, those of other processes too.
@@ -48,7 +48,7 @@ impl Outbox {
     /// Delivers all that waits, now, and waits for the end of it until the limit. A server that fails is tried again until then.
     ///
     /// # Errors
-    /// [`Error::Store`] when the outbox cannot be read.
+    /// [`Error::Store`] when the outbox cannot be read, [`Error::Config`] when the client is closed.
     pub async fn flush(&self, limit: Duration) -> Result<Flushed, Error> {
         self.0.flush(limit).await
     }
@@ -67,7 +67,7 @@ impl Outbox {
     /// [`Error::Invalid`] when there is none of this id, [`Error::Store`] when it cannot be written.
     pub async fn retry(&self, id: &str) -> Result<OutboxEntry, Error> {
         let entry = self.0.shared().store.retry_report(id).await?;
-        self.0.recover();
+        self.0.shared().call_courier();
         Ok(entry)
     }
 

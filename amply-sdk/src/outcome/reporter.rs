@@ -3,7 +3,8 @@
 //! A report waits in the queue (memory), then in the outbox (the store), and the courier takes it from there. Nothing is
 //! ever dropped in silence: a full queue or outbox is an error to whoever hands over.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::counters::Counters;
+use super::counters::{Counters, OutcomeCounters};
 use super::courier;
 use super::delivery::{Lacks, idempotency_key};
 use super::ticket::Bound;
@@ -20,7 +21,7 @@ use super::value::Outcome;
 use crate::client::Options;
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, later};
 use crate::payment::Clock;
 use crate::store::Store;
 use crate::store::outbox::{Added, Letter, LetterState, Sender};
@@ -57,6 +58,8 @@ impl Default for Limits {
 const OUTBOX_ON_DISK: u64 = 1_000_000;
 /// Reports in memory.
 const OUTBOX_IN_MEMORY: u64 = 10_000;
+/// More than fits in memory.
+const QUEUE_AT_MOST: usize = 1 << 30;
 /// How much of the queue is written down at once.
 const BATCH: usize = 256;
 /// How long reports are let gather before they are written down together.
@@ -64,7 +67,7 @@ const LINGER: Duration = Duration::from_millis(1);
 /// How long the courier may take to put down what it has.
 const TO_STOP: Duration = Duration::from_secs(1);
 /// How long a store that fails is left alone.
-const STORE_AGAIN: Duration = Duration::from_millis(500);
+const STORE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Takes reports, for a client and all its copies.
 #[derive(Clone)]
@@ -97,10 +100,15 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// Something is to be done.
     pub(crate) wake: Notify,
-    /// Something was done.
-    pub(crate) progress: Notify,
+    /// Whoever holds reports is to let go of them.
+    pub(crate) stop: Notify,
     /// Nothing is left to do.
     pub(crate) idle: Notify,
+    /// How many were handed over in memory, and how many of these are in the outbox by now, or lost.
+    handed: AtomicU64,
+    taken_in: AtomicU64,
+    /// When what was delivered long ago was last forgotten, in ms since 1970.
+    pub(crate) forgotten_ms: AtomicI64,
     /// How often the courier was called; it ends only if that has not changed since it last looked.
     pub(crate) calls: AtomicU64,
     /// Somebody waits for all of it to be delivered: an outage is no reason to pause.
@@ -109,7 +117,11 @@ pub(crate) struct Shared {
     pub(crate) is_orphaned: AtomicBool,
     /// The courier ends, whatever waits.
     pub(crate) must_stop: AtomicBool,
+    /// Nothing is waited for any more.
+    is_over: AtomicBool,
     courier: Mutex<Option<JoinHandle<()>>>,
+    /// Whether the end was waited for; one closer at a time.
+    closing: tokio::sync::Mutex<bool>,
 }
 
 enum Handed {
@@ -146,14 +158,19 @@ impl Reporter {
             of_client,
             options,
             wake: Notify::new(),
-            progress: Notify::new(),
+            stop: Notify::new(),
             idle: Notify::new(),
+            handed: AtomicU64::new(0),
+            taken_in: AtomicU64::new(0),
+            forgotten_ms: AtomicI64::new(i64::MIN),
             calls: AtomicU64::new(0),
             is_hurried: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             is_orphaned: AtomicBool::new(false),
             must_stop: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             courier: Mutex::default(),
+            closing: tokio::sync::Mutex::default(),
         });
         Self(Arc::new(Owner { queue: OnceLock::new(), shared }))
     }
@@ -184,7 +201,7 @@ impl Reporter {
         };
         match queue.try_send(Handed::Report(bound, outcome)) {
             Ok(()) => {
-                shared.counters.queued.add(1);
+                shared.handed.fetch_add(1, Ordering::Relaxed);
                 Ok(HandedOver::Accepted)
             }
             Err(TrySendError::Full(_)) => {
@@ -194,8 +211,13 @@ impl Reporter {
         }
     }
 
-    /// Commits a report to the store.
-    pub(crate) async fn commit(&self, bound: &Bound, outcome: &Outcome) -> Result<HandedOver, Error> {
+    /// Commits a report to the store within a limit.
+    pub(crate) async fn commit(
+        &self,
+        bound: &Bound,
+        outcome: &Outcome,
+        limit: Duration,
+    ) -> Result<HandedOver, Error> {
         outcome.check()?;
         let shared = &self.0.shared;
         shared.check_open()?;
@@ -204,18 +226,26 @@ impl Reporter {
                 "a durable report needs a store that outlives the process; set one with `store`",
             ));
         }
-        let (letter, limit) = (shared.letter(bound, outcome, LetterState::Pending), shared.outbox_limit());
-        match shared.store.letters(move |letters| letters.add(&letter, limit)).await? {
+        let (letter, most) = (shared.letter(bound, outcome, LetterState::Pending), shared.outbox_limit());
+        // Also where the caller goes before the end: it is committed all the same.
+        let _call = CallCourier(shared);
+        let added = shared.store.letters(move |letters| letters.add(&letter, most));
+        let Ok(added) = tokio::time::timeout(limit, added).await else {
+            return Err(Error::Store(format!(
+                "the store has not taken the report within {} ms, and may still take it; report it again, which is safe",
+                limit.as_millis()
+            )));
+        };
+        match added? {
             Added::New => {
                 shared.counters.queued.add(1);
-                shared.call_courier();
                 Ok(HandedOver::Accepted)
             }
             Added::Known => {
                 shared.counters.repeated.add(1);
                 Ok(HandedOver::AlreadyReported)
             }
-            Added::Full => Err(queue_full(format!("{limit} reports wait in the store already"))),
+            Added::Full => Err(queue_full(format!("{most} reports wait in the store already"))),
         }
     }
 
@@ -223,7 +253,7 @@ impl Reporter {
     fn start(&self) -> Result<&mpsc::Sender<Handed>, Error> {
         let background = crate::background::handle()?;
         Ok(self.0.queue.get_or_init(|| {
-            let (queue, handed) = mpsc::channel(self.0.shared.limits.queue.max(1));
+            let (queue, handed) = mpsc::channel(self.0.shared.limits.queue.clamp(1, QUEUE_AT_MOST));
             background.spawn(take_in(handed, Arc::clone(&self.0.shared)));
             queue
         }))
@@ -231,25 +261,35 @@ impl Reporter {
 
     /// Waits until all that was handed over is delivered or given up.
     pub(crate) async fn flush(&self, limit: Duration) -> Result<Flushed, Error> {
+        self.0.shared.check_open()?;
+        let flushed = self.deliver_all(limit).await;
+        if !self.0.shared.limits.in_background {
+            self.stop_courier().await;
+        }
+        flushed
+    }
+
+    async fn deliver_all(&self, limit: Duration) -> Result<Flushed, Error> {
         let shared = &self.0.shared;
-        let until = crate::exchange::later(Instant::now(), limit);
+        let until = later(Instant::now(), limit);
         self.until_taken_in(until).await;
         let (sender, now_ms) = (shared.sender.clone(), Clock::System.now_ms());
-        shared.store.letters(move |letters| letters.hurry(&sender, now_ms)).await?;
+        within(until, shared.store.letters(move |letters| letters.hurry(&sender, now_ms))).await?;
         shared.is_hurried.store(true, Ordering::Release);
-        courier::call(shared)?;
         loop {
             let mut idle = std::pin::pin!(shared.idle.notified());
             // From now on its end is not missed.
             idle.as_mut().enable();
             let of = shared.sender.clone();
-            if !shared.store.letters(move |letters| letters.has_pending(&of)).await? {
-                return Ok(Flushed { left: self.queued_in_memory() });
+            let has_pending = shared.store.letters(move |letters| letters.has_pending(&of));
+            if !within(until, has_pending).await? {
+                return Ok(Flushed { left: shared.in_memory() });
             }
             if Instant::now() >= until {
-                return Ok(Flushed { left: shared.pending().await? + self.queued_in_memory() });
+                return Ok(Flushed { left: shared.pending().await? + shared.in_memory() });
             }
-            // Another process may deliver some of it, and tells nobody here.
+            // Each time: the last one may have ended a moment before another process handed something over.
+            courier::call(shared)?;
             let look_again = Instant::now() + Duration::from_millis(500);
             let _ = timeout_at(until.min(look_again), idle).await;
         }
@@ -267,52 +307,96 @@ impl Reporter {
         .await;
     }
 
-    fn queued_in_memory(&self) -> u64 {
-        self.0.queue.get().map_or(0, |queue| (queue.max_capacity() - queue.capacity()) as u64)
-    }
-
-    /// Takes no more reports, delivers what waits until the limit, and then stops. What is in a file stays there.
-    pub(crate) async fn close(&self, limit: Duration) {
+    /// Has the courier put down what it has.
+    async fn stop_courier(&self) {
         let shared = &self.0.shared;
-        if shared.is_closed.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let until = crate::exchange::later(Instant::now(), limit);
-        let has_delivered = shared.courier().is_some();
-        if self.0.queue.get().is_some() || has_delivered {
-            let end = match shared.limits.in_background {
-                true => self.flush(limit).await.map(|_| ()),
-                false => {
-                    self.until_taken_in(until).await;
-                    Ok(())
-                }
-            };
-            if let Err(error) = end {
-                tracing::warn!("reports could not be delivered at the end: {error}");
-            }
-        }
         shared.must_stop.store(true, Ordering::Release);
         shared.wake.notify_one();
-        shared.progress.notify_waiters();
-        // What the store does not take is counted as lost by whoever holds it.
-        self.until_taken_in(Instant::now() + TO_STOP).await;
         let courier = shared.courier().take();
         if let Some(mut courier) = courier
             && tokio::time::timeout(TO_STOP, &mut courier).await.is_err()
         {
             courier.abort();
         }
+        shared.must_stop.store(false, Ordering::Release);
+    }
+
+    /// Takes no more reports, delivers what waits until the limit, and then stops. What is in a file stays there.
+    pub(crate) async fn close(&self, limit: Duration) {
+        let shared = &self.0.shared;
+        shared.is_closed.store(true, Ordering::Release);
+        if !shared.store.is_of_this_process() {
+            return;
+        }
+        let mut is_over = shared.closing.lock().await;
+        if *is_over {
+            return;
+        }
+        let until = later(Instant::now(), limit);
+        if self.0.queue.get().is_some() || shared.courier().is_some() {
+            match shared.limits.in_background {
+                true => {
+                    if let Err(error) = self.deliver_all(limit).await {
+                        tracing::warn!("reports could not be delivered at the end: {error}");
+                    }
+                }
+                false => self.until_taken_in(until).await,
+            }
+        }
+        self.stop_courier().await;
+        // What the store does not take is counted as lost by whoever holds it.
+        shared.is_over.store(true, Ordering::Release);
+        shared.stop.notify_waiters();
+        self.until_taken_in(Instant::now() + TO_STOP).await;
         let in_outbox = match shared.store.is_durable() {
             true => 0,
             false => shared.pending().await.unwrap_or(0),
         };
-        shared.lose(in_outbox + self.queued_in_memory());
+        shared.lose(in_outbox);
+        shared.lose_from_memory(shared.in_memory());
+        *is_over = true;
+    }
+}
+
+/// The store's answer, if it comes in time.
+async fn within<T>(until: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    // Time for one look is always given: a flush without any says what is left.
+    let until = until.max(Instant::now() + TO_STOP);
+    timeout_at(until, work).await.unwrap_or_else(|_| {
+        Err(Error::Store(
+            "the store's outbox did not answer in time; see which process holds the file".to_owned(),
+        ))
+    })
+}
+
+/// Calls the courier when it goes.
+struct CallCourier<'a>(&'a Arc<Shared>);
+
+impl Drop for CallCourier<'_> {
+    fn drop(&mut self) {
+        self.0.call_courier();
     }
 }
 
 impl Shared {
     pub(crate) fn check_open(&self) -> Result<(), Error> {
         if self.is_closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
+    }
+
+    /// How many were handed over and are not in the outbox yet.
+    fn in_memory(&self) -> u64 {
+        self.handed.load(Ordering::Relaxed).saturating_sub(self.taken_in.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn read_counters(&self) -> OutcomeCounters {
+        let mut counters = self.counters.read();
+        counters.queued += self.handed.load(Ordering::Relaxed);
+        counters
+    }
+
+    fn lose_from_memory(&self, count: u64) {
+        self.taken_in.fetch_add(count, Ordering::Relaxed);
+        self.lose(count);
     }
 
     /// The exchange of the background, with connections of its own.
@@ -356,7 +440,7 @@ impl Shared {
     }
 
     /// Has what waits delivered, unless the owner wants to be asked first.
-    fn call_courier(self: &Arc<Self>) {
+    pub(crate) fn call_courier(self: &Arc<Self>) {
         if self.limits.in_background
             && let Err(error) = courier::call(self)
         {
@@ -379,25 +463,24 @@ impl Shared {
 
     /// Writes down what came from the queue; what does not fit stays for the next time.
     async fn write_down(self: &Arc<Self>, handed: &mut Vec<Letter>) -> Result<(), Error> {
-        let (letters, limit) = (std::mem::take(handed), self.outbox_limit());
-        let kept = letters.clone();
+        let (letters, limit) = (handed.clone(), self.outbox_limit());
         let added = self.store.letters(move |rows| {
-            letters.iter().map(|letter| rows.add(letter, limit)).collect::<Result<Vec<_>, _>>()
+            let mut added = Vec::with_capacity(letters.len());
+            for letter in &letters {
+                added.push(rows.add(letter, limit)?);
+                // Those behind it find no room either.
+                if added.last() == Some(&Added::Full) {
+                    break;
+                }
+            }
+            Ok(added)
         });
-        let added = match added.await {
-            Ok(added) => added,
-            Err(error) => {
-                *handed = kept;
-                return Err(error);
-            }
-        };
-        for (letter, added) in kept.into_iter().zip(added) {
-            match added {
-                Added::New => {}
-                Added::Known => self.counters.repeated.add(1),
-                Added::Full => handed.push(letter),
-            }
-        }
+        let added = added.await?;
+        let repeated = added.iter().filter(|added| **added == Added::Known).count();
+        let done = added.iter().filter(|added| **added != Added::Full).count();
+        self.counters.repeated.add(repeated as u64);
+        self.taken_in.fetch_add(done as u64, Ordering::Relaxed);
+        handed.drain(..done.min(handed.len()));
         Ok(())
     }
 }
@@ -418,6 +501,7 @@ async fn take_in(mut queue: mpsc::Receiver<Handed>, shared: Arc<Shared>) {
             }
         }
         while !letters.is_empty() {
+            let stop = shared.stop.notified();
             let trouble = shared.write_down(&mut letters).await.err();
             shared.call_courier();
             if letters.is_empty() {
@@ -425,23 +509,31 @@ async fn take_in(mut queue: mpsc::Receiver<Handed>, shared: Arc<Shared>) {
                 break;
             }
             // Meanwhile the queue fills, and whoever hands over is told.
-            if let Some(error) = trouble.filter(|_| !has_warned) {
+            if !has_warned {
                 has_warned = true;
-                tracing::warn!("reports wait in memory, since the store does not take them: {error}");
-                shared.observer.tell(Event::OutboxFailed { reason: error.to_string() });
+                let reason = match trouble {
+                    Some(error) => error.to_string(),
+                    None => format!("{} reports wait in the outbox already", shared.outbox_limit()),
+                };
+                tracing::warn!("reports wait in memory, since the store does not take them: {reason}");
+                shared.observer.tell(Event::OutboxFailed { reason });
             }
-            if shared.is_orphaned.load(Ordering::Acquire) || shared.must_stop.load(Ordering::Acquire) {
-                shared.lose(letters.len() as u64);
+            if shared.is_orphaned.load(Ordering::Acquire) || shared.is_over.load(Ordering::Acquire) {
+                shared.lose_from_memory(letters.len() as u64);
                 break;
             }
-            let progress = shared.progress.notified();
-            let _ = tokio::time::timeout(STORE_AGAIN, progress).await;
+            let _ = tokio::time::timeout(STORE_AGAIN, stop).await;
         }
         for mark in marks {
             let _ = mark.send(());
         }
         // While it sleeps nobody who hands over has to wake it, which is what costs most of a hand-over.
         tokio::time::sleep(LINGER).await;
+    }
+    // The last client is gone. Where a courier works it sees to the rest.
+    if !shared.store.is_durable() && !shared.limits.in_background && !shared.is_closed.load(Ordering::Acquire)
+    {
+        shared.lose(shared.pending().await.unwrap_or(0));
     }
 }
 

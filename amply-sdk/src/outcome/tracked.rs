@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::reporter::HandedOver;
 use super::ticket::{Bound, Ticket};
@@ -92,7 +92,8 @@ impl TrackedRoute {
     /// [`report_outcome`](Self::report_outcome).
     pub async fn report_durable(&self, outcome: Outcome) -> Result<HandedOver, Error> {
         let Some(turn) = self.open.turn() else { return Ok(HandedOver::AlreadyReported) };
-        let handed = self.open.client.reporter.commit(self.open.bound()?, &outcome).await?;
+        let limit = self.open.client.options.timeout;
+        let handed = self.open.client.reporter.commit(self.open.bound()?, &outcome, limit).await?;
         turn.done();
         Ok(handed)
     }
@@ -130,8 +131,8 @@ impl TrackedRoute {
     /// Does the task, times it, and reports a success or a failure with the code `error` by itself. What the task returned is
     /// returned as it is.
     ///
-    /// The report is committed where the store is a file, else handed over in memory; one that cannot be is counted as
-    /// dropped and logged. A task that is cancelled or panics is not reported.
+    /// The report is committed where the store is a file that takes it within a second, else handed over in memory; one that
+    /// cannot be is counted as dropped and logged. A task that is cancelled or panics is not reported.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -160,10 +161,7 @@ impl TrackedRoute {
             Err(_) => Outcome::failure("error"),
         };
         let outcome = outcome.latency(start.elapsed());
-        let handed = match self.open.client.store.is_durable() {
-            true => self.report_durable(outcome).await,
-            false => self.report_in_background(outcome),
-        };
+        let handed = self.open.hand_over(outcome).await;
         if let Err(error) = handed {
             // The caller's result is worth more than ours; the loss is counted and said.
             tracing::warn!("how the task went is not reported: {error}");
@@ -187,6 +185,9 @@ impl fmt::Debug for TrackedRoute {
         f.debug_struct("TrackedRoute").field("route", &self.route).finish_non_exhaustive()
     }
 }
+
+/// How long the result of a task is held back for its report.
+const COMMIT_SOON: Duration = Duration::from_secs(1);
 
 const OPEN: u8 = 0;
 /// A report is being made.
@@ -213,6 +214,19 @@ impl Open {
         let reported = self.client.report_now(self.bound()?, outcome).await?;
         turn.done();
         Ok(reported)
+    }
+
+    /// Commits the report where the store is a file and takes it soon, and else hands it over in memory.
+    async fn hand_over(&self, outcome: Outcome) -> Result<(), Error> {
+        let Some(turn) = self.turn() else { return Ok(()) };
+        let (bound, reporter) = (self.bound()?, &self.client.reporter);
+        let is_committed =
+            self.client.store.is_durable() && reporter.commit(bound, &outcome, COMMIT_SOON).await.is_ok();
+        if !is_committed {
+            reporter.hand_over(Arc::clone(bound), outcome)?;
+        }
+        turn.done();
+        Ok(())
     }
 
     /// The right to report; nobody has it twice. It comes back where it ends in an error, or is cancelled.

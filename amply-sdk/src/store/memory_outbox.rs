@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::StoreError;
-use super::outbox::{Added, Letter, LetterState, Letters, Sender, Tried, Waiting};
+use super::outbox::{Added, FAR_MS, Letter, LetterState, Letters, Sender, Tried, Waiting};
 
 /// How many routes are remembered as reported, so that none is reported twice.
 const REMEMBERED: usize = 10_000;
@@ -20,6 +20,8 @@ pub(super) struct MemoryOutbox {
     due: BTreeSet<(i64, u64)>,
     /// The oldest first.
     delivered: VecDeque<u64>,
+    /// The oldest first; a number may be one that lives again, or is gone.
+    dead: VecDeque<u64>,
 }
 
 impl MemoryOutbox {
@@ -32,9 +34,17 @@ impl MemoryOutbox {
     }
 
     fn forget_oldest(&mut self) -> bool {
-        let Some(oldest) = self.delivered.pop_front() else { return false };
-        self.remove(oldest);
-        true
+        if let Some(oldest) = self.delivered.pop_front() {
+            self.remove(oldest);
+            return true;
+        }
+        while let Some(oldest) = self.dead.pop_front() {
+            if self.letters.get(&oldest).is_some_and(|letter| letter.state == LetterState::Dead) {
+                self.remove(oldest);
+                return true;
+            }
+        }
+        false
     }
 
     fn number_of(&self, id: &str) -> Option<u64> {
@@ -52,7 +62,8 @@ impl MemoryOutbox {
                 self.due.insert((letter.not_before_ms, number));
             }
             LetterState::Delivered if !was_delivered => self.delivered.push_back(number),
-            _ => {}
+            LetterState::Dead => self.dead.push_back(number),
+            LetterState::Delivered => {}
         }
     }
 }
@@ -102,12 +113,15 @@ impl Letters for MemoryOutbox {
         at_most: usize,
     ) -> Result<Vec<Letter>, StoreError> {
         let mut leased = Vec::new();
-        for (_, number) in self.due.range(..=(now_ms, u64::MAX)) {
+        let far = until_ms.saturating_add(FAR_MS);
+        let has_passed = |time: i64| time <= now_ms || time > far;
+        let due = self.due.range(..=(now_ms, u64::MAX));
+        for (_, number) in due.chain(self.due.range((far, u64::MAX)..)) {
             if leased.len() >= at_most {
                 break;
             }
             let Some(letter) = self.letters.get_mut(number) else { continue };
-            if sender.is_of(letter) && letter.leased_until_ms <= now_ms {
+            if sender.is_of(letter) && has_passed(letter.leased_until_ms) {
                 letter.leased_until_ms = until_ms;
                 leased.push(letter.clone());
             }
@@ -115,7 +129,7 @@ impl Letters for MemoryOutbox {
         Ok(leased)
     }
 
-    fn tried(&mut self, id: &str, tried: &Tried) -> Result<(), StoreError> {
+    fn tried(&mut self, id: &str, tried: &Tried, now_ms: i64) -> Result<(), StoreError> {
         let Some(number) = self.number_of(id) else { return Ok(()) };
         self.change(number, |letter| {
             if letter.state == LetterState::Delivered {
@@ -126,10 +140,12 @@ impl Letters for MemoryOutbox {
             match tried {
                 Tried::Delivered => {
                     letter.state = LetterState::Delivered;
+                    letter.not_before_ms = now_ms;
                     letter.last_error = None;
                 }
                 Tried::Dead { reason } => {
                     letter.state = LetterState::Dead;
+                    letter.not_before_ms = now_ms;
                     letter.last_error = Some(reason.clone());
                 }
                 Tried::Later { not_before_ms, reason } => {
@@ -228,7 +244,7 @@ impl Letters for MemoryOutbox {
     }
 
     /// What is remembered is bounded by number instead.
-    fn forget(&mut self, _: i64) -> Result<(), StoreError> {
-        Ok(())
+    fn forget(&mut self, _: i64) -> Result<usize, StoreError> {
+        Ok(0)
     }
 }

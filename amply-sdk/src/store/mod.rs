@@ -140,6 +140,16 @@ impl Store {
         self.place.hand_in(job);
         answer.await.unwrap_or_else(|_| Err(GONE.to_owned())).map_err(Error::Store)
     }
+
+    /// The same, where nobody waits for it.
+    pub(crate) fn letters_unawaited(
+        &self,
+        work: impl FnOnce(&mut dyn Letters) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        if self.is_of_this_process() {
+            self.place.hand_in(Asked::of(work).0);
+        }
+    }
 }
 
 impl fmt::Debug for Store {

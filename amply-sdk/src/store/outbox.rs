@@ -20,6 +20,7 @@ pub(crate) struct Letter {
     /// The outcome, as JSON.
     pub(crate) body: String,
     pub(crate) created_ms: i64,
+    /// It is not due before; once it is delivered or dead: when that was.
     pub(crate) not_before_ms: i64,
     pub(crate) attempts: u32,
     pub(crate) leased_until_ms: i64,
@@ -100,13 +101,14 @@ pub(crate) struct Waiting {
 /// The rows of the outbox, seen and changed by one transaction alone.
 pub(crate) trait Letters {
     /// Adds a report, once for a route of a sender; a dead one is replaced. At most `limit` rows are kept: the oldest that
-    /// were delivered make room.
+    /// were delivered make room, then the oldest dead ones. One that waits never does.
     fn add(&mut self, letter: &Letter, limit: u64) -> Result<Added, StoreError>;
 
     /// The state of a route's report.
     fn state_of(&mut self, sender: &Sender, route_id: &str) -> Result<Option<LetterState>, StoreError>;
 
-    /// Takes due reports to deliver, the oldest first, until a time at which they are anybody's again.
+    /// Takes due reports to deliver, the oldest first, until a time at which they are anybody's again. A time that is further
+    /// away than any that is written was written before the clock was set back: it has passed.
     fn lease(
         &mut self,
         sender: &Sender,
@@ -116,7 +118,7 @@ pub(crate) trait Letters {
     ) -> Result<Vec<Letter>, StoreError>;
 
     /// Writes down what a try came to. One that was delivered stays delivered.
-    fn tried(&mut self, id: &str, tried: &Tried) -> Result<(), StoreError>;
+    fn tried(&mut self, id: &str, tried: &Tried, now_ms: i64) -> Result<(), StoreError>;
 
     /// Gives back what was leased and not tried.
     fn give_back(&mut self, ids: &[String]) -> Result<(), StoreError>;
@@ -140,8 +142,8 @@ pub(crate) trait Letters {
     /// Removes a report that is not delivered; whether there was such a one.
     fn discard(&mut self, id: &str) -> Result<bool, StoreError>;
 
-    /// Forgets what was delivered before a time.
-    fn forget(&mut self, delivered_before_ms: i64) -> Result<(), StoreError>;
+    /// Forgets some of what was delivered before a time; how many.
+    fn forget(&mut self, delivered_before_ms: i64) -> Result<usize, StoreError>;
 }
 
 /// Work on the outbox: done within a transaction, and told of its end.
@@ -189,6 +191,9 @@ where
         let _ = reply.send(end.and_then(|()| done.ok_or_else(|| GONE.to_owned())));
     }
 }
+
+/// No report is put off for longer than this after its lease would end.
+pub(crate) const FAR_MS: i64 = 120_000;
 
 /// What is said where no thread does the work any more.
 pub(crate) const GONE: &str = "the store's outbox did not answer; this is a fault of the client";

@@ -54,7 +54,7 @@ async fn lease(store: &Store, of: &str, now_ms: i64, until_ms: i64) -> Vec<Strin
 }
 
 async fn tried(store: &Store, id: &'static str, tried: Tried) {
-    store.letters(move |letters| letters.tried(id, &tried)).await.unwrap();
+    store.letters(move |letters| letters.tried(id, &tried, 1000)).await.unwrap();
 }
 
 #[tokio::test]
@@ -102,18 +102,54 @@ async fn a_leased_report_is_nobody_elses_until_the_lease_ends() {
 }
 
 #[tokio::test]
-async fn a_full_outbox_forgets_what_was_delivered_and_nothing_else() {
+async fn a_full_outbox_makes_room_of_what_was_delivered_then_of_dead_ones_and_never_of_one_that_waits() {
     in_each("full", async |store| {
         assert_eq!(add(store, letter("a", "1"), 2).await, Added::New);
         assert_eq!(add(store, letter("b", "2"), 2).await, Added::New);
         assert_eq!(add(store, letter("c", "3"), 2).await, Added::Full);
         assert_eq!(add(store, letter("c", "1"), 2).await, Added::Known);
         tried(store, "a", Tried::Delivered).await;
-        assert_eq!(add(store, letter("c", "3"), 2).await, Added::New);
         tried(store, "b", Tried::Dead { reason: "no".to_owned() }).await;
-        assert_eq!(add(store, letter("d", "4"), 2).await, Added::Full);
-        let left = store.undelivered().await.unwrap();
-        assert_eq!(left.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(add(store, letter("c", "3"), 2).await, Added::New);
+        assert_eq!(ids(store).await, ["b", "c"]);
+        // A dead one is replaced also where no other has room.
+        tried(store, "c", Tried::Dead { reason: "no".to_owned() }).await;
+        assert_eq!(add(store, letter("d", "3"), 1).await, Added::New);
+        assert_eq!(add(store, letter("e", "5"), 1).await, Added::Full);
+        assert_eq!(ids(store).await, ["d"]);
+    })
+    .await;
+}
+
+async fn ids(store: &Store) -> Vec<String> {
+    store.undelivered().await.unwrap().into_iter().map(|entry| entry.id).collect()
+}
+
+#[tokio::test]
+async fn what_was_put_off_before_the_clock_was_set_back_is_due() {
+    in_each("clock", async |store| {
+        const AHEAD: i64 = 10_000_000;
+        add(store, Letter { not_before_ms: AHEAD, ..letter("a", "1") }, 9).await;
+        add(store, letter("b", "2"), 9).await;
+        assert_eq!(lease(store, "p", AHEAD - 1, AHEAD + 30_000).await, ["b"]);
+        let mut due = lease(store, "p", 200, 30_200).await;
+        due.sort();
+        assert_eq!(due, ["a", "b"]);
+        assert_eq!(lease(store, "p", 201, 30_201).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_forgotten_a_day_after_it_was() {
+    in_each("forget", async |store| {
+        add(store, letter("a", "1"), 9).await;
+        tried(store, "a", Tried::Delivered).await;
+        // It is counted from when it was delivered, not from when it was handed over. In memory a number is the bound.
+        let forgotten = store.letters(|letters| letters.forget(1000)).await.unwrap();
+        assert_eq!(forgotten, 0);
+        let forgotten = store.letters(|letters| letters.forget(1001)).await.unwrap();
+        assert_eq!(forgotten, usize::from(store.path().is_some()));
     })
     .await;
 }

@@ -12,7 +12,7 @@ use rusqlite::{
 
 use super::{open_connection, trouble};
 use crate::store::StoreError;
-use crate::store::outbox::{Added, GONE, Job, Letter, LetterState, Letters, Sender, Tried, Waiting};
+use crate::store::outbox::{Added, FAR_MS, GONE, Job, Letter, LetterState, Letters, Sender, Tried, Waiting};
 
 /// How much work one commit takes at most.
 const BATCH: usize = 1024;
@@ -26,16 +26,13 @@ const COLUMNS: &str = "id, base_url, principal, route_id, provider_id, idempoten
 pub(super) struct Desk(Jobs<Box<dyn Job>>);
 
 impl Desk {
+    /// Starts the thread. It opens the file itself, so that whoever hands in waits for no disk.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let refuse = |error| trouble(path, error).words().to_owned();
-        let connection = open_connection(path).map_err(|trouble| trouble.words().to_owned())?;
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(refuse)?;
-        connection.set_prepared_statement_cache_capacity(32);
         let (jobs, handed_in) = mpsc::channel();
         let path = path.to_owned();
         std::thread::Builder::new()
             .name("amply-outbox".to_owned())
-            .spawn(move || serve(connection, &path, &handed_in))
+            .spawn(move || serve(&path, &handed_in))
             .map_err(|error| format!("the thread of the store's outbox cannot be started: {error}"))?;
         Ok(Self(jobs))
     }
@@ -47,8 +44,18 @@ impl Desk {
     }
 }
 
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_connection(path).map_err(|trouble| trouble.words().to_owned())?;
+    connection
+        .pragma_update(None, "synchronous", "NORMAL")
+        .map_err(|error| trouble(path, error).words().to_owned())?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
 /// Does what is handed in until nobody can hand in any more.
-fn serve(mut connection: Connection, path: &Path, handed_in: &Receiver<Box<dyn Job>>) {
+fn serve(path: &Path, handed_in: &Receiver<Box<dyn Job>>) {
+    let mut connection = None;
     let mut rows = None;
     let mut batch: Vec<Box<dyn Job>> = Vec::new();
     while let Ok(first) = handed_in.recv() {
@@ -58,7 +65,12 @@ fn serve(mut connection: Connection, path: &Path, handed_in: &Receiver<Box<dyn J
         {
             batch.push(next);
         }
-        let end = together(&mut connection, path, &mut rows, &mut batch);
+        // One that could not be opened is tried again with the next work.
+        let end = match &mut connection {
+            Some(connection) => together(connection, path, &mut rows, &mut batch),
+            None => connect(path)
+                .and_then(|opened| together(connection.insert(opened), path, &mut rows, &mut batch)),
+        };
         if end.is_err() {
             rows = None;
         }
@@ -77,7 +89,7 @@ fn together(
 ) -> Result<(), StoreError> {
     let refuse = |error| trouble(path, error).words().to_owned();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refuse)?;
-    let mut letters = InTransaction { connection: &transaction, path, rows };
+    let mut letters = InTransaction { connection: &transaction, path, rows, is_full: false };
     for job in batch {
         job.run(&mut letters)?;
     }
@@ -89,6 +101,8 @@ struct InTransaction<'a> {
     path: &'a Path,
     /// How many rows there are, as far as this process knows; others add, too.
     rows: &'a mut Option<i64>,
+    /// There is no room, as was found a moment ago; looking again would hold everybody up.
+    is_full: bool,
 }
 
 impl InTransaction<'_> {
@@ -106,27 +120,36 @@ impl InTransaction<'_> {
 
     /// Whether there is room for one more.
     fn has_room(&mut self, limit: i64) -> rusqlite::Result<bool> {
-        if self.rows.is_some_and(|rows| rows < limit) {
-            return Ok(true);
+        if self.is_full || self.rows.is_some_and(|rows| rows < limit) {
+            return Ok(!self.is_full);
         }
         let mut rows = self.count()?;
-        if rows >= limit {
-            let surplus = rows - limit + 1 + limit / ROOM;
-            let gone = self.connection.execute(
-                "DELETE FROM outbox WHERE rowid IN \
-                 (SELECT rowid FROM outbox WHERE state = 'delivered' ORDER BY rowid LIMIT ?1)",
-                [surplus],
-            )?;
-            rows = rows.saturating_sub(i64::try_from(gone).unwrap_or(i64::MAX));
+        for state in ["delivered", "dead"] {
+            if rows >= limit {
+                let surplus = rows - limit + 1 + limit / ROOM;
+                let gone = self.connection.execute(
+                    &format!(
+                        "DELETE FROM outbox WHERE rowid IN (SELECT rowid FROM outbox WHERE state = '{state}' \
+                         ORDER BY not_before_ms LIMIT ?1)"
+                    ),
+                    [surplus],
+                )?;
+                rows = rows.saturating_sub(i64::try_from(gone).unwrap_or(i64::MAX));
+            }
         }
         *self.rows = Some(rows);
-        Ok(rows < limit)
+        self.is_full = rows >= limit;
+        Ok(!self.is_full)
     }
 
     fn insert(&mut self, letter: &Letter, limit: u64) -> rusqlite::Result<Added> {
         if !self.has_room(i64::try_from(limit).unwrap_or(i64::MAX))? {
-            let known = self.read_state(&letter.base_url, &letter.principal, &letter.route_id)?;
-            return Ok(if known.is_some() { Added::Known } else { Added::Full });
+            match self.read_state(&letter.base_url, &letter.principal, &letter.route_id)? {
+                None => return Ok(Added::Full),
+                Some(LetterState::Pending | LetterState::Delivered) => return Ok(Added::Known),
+                // Replaced in its place.
+                Some(LetterState::Dead) => {}
+            }
         }
         // A dead one is replaced: whoever reports it again may have mended why it died.
         let added = self
@@ -186,11 +209,13 @@ impl InTransaction<'_> {
     ) -> rusqlite::Result<Vec<Letter>> {
         let mut due = self.statement(&format!(
             "SELECT {COLUMNS} FROM outbox WHERE base_url = ?1 AND principal = ?2 AND state = 'pending' \
-             AND not_before_ms <= ?3 AND leased_until_ms <= ?3 ORDER BY not_before_ms LIMIT ?4"
+             AND (not_before_ms <= ?3 OR not_before_ms > ?5) AND (leased_until_ms <= ?3 OR leased_until_ms > ?5) \
+             ORDER BY not_before_ms LIMIT ?4"
         ))?;
+        let far = until_ms.saturating_add(FAR_MS);
         let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
         let mut letters: Vec<Letter> = due
-            .query_map(params![sender.base_url, sender.principal, now_ms, at_most], letter)?
+            .query_map(params![sender.base_url, sender.principal, now_ms, at_most, far], letter)?
             .collect::<Result<_, _>>()?;
         let mut lease = self.statement("UPDATE outbox SET leased_until_ms = ?2 WHERE id = ?1")?;
         for letter in &mut letters {
@@ -200,16 +225,14 @@ impl InTransaction<'_> {
         Ok(letters)
     }
 
-    fn write_try(&self, id: &str, tried: &Tried) -> rusqlite::Result<usize> {
+    fn write_try(&self, id: &str, tried: &Tried, now_ms: i64) -> rusqlite::Result<usize> {
         let (state, not_before_ms, reason) = match tried {
-            Tried::Delivered => (LetterState::Delivered, None, None),
-            Tried::Dead { reason } => (LetterState::Dead, None, Some(reason)),
-            Tried::Later { not_before_ms, reason } => {
-                (LetterState::Pending, Some(not_before_ms), Some(reason))
-            }
+            Tried::Delivered => (LetterState::Delivered, now_ms, None),
+            Tried::Dead { reason } => (LetterState::Dead, now_ms, Some(reason)),
+            Tried::Later { not_before_ms, reason } => (LetterState::Pending, *not_before_ms, Some(reason)),
         };
         self.statement(
-            "UPDATE outbox SET state = ?2, not_before_ms = coalesce(?3, not_before_ms), last_error = ?4, \
+            "UPDATE outbox SET state = ?2, not_before_ms = ?3, last_error = ?4, \
              attempts = attempts + 1, leased_until_ms = 0 WHERE id = ?1 AND state <> 'delivered'",
         )?
         .execute(params![id, state.as_str(), not_before_ms, reason])
@@ -259,8 +282,8 @@ impl Letters for InTransaction<'_> {
         self.take(sender, now_ms, until_ms, at_most).map_err(|error| self.refuse(error))
     }
 
-    fn tried(&mut self, id: &str, tried: &Tried) -> Result<(), StoreError> {
-        self.write_try(id, tried).map(|_| ()).map_err(|error| self.refuse(error))
+    fn tried(&mut self, id: &str, tried: &Tried, now_ms: i64) -> Result<(), StoreError> {
+        self.write_try(id, tried, now_ms).map(|_| ()).map_err(|error| self.refuse(error))
     }
 
     fn give_back(&mut self, ids: &[String]) -> Result<(), StoreError> {
@@ -318,15 +341,16 @@ impl Letters for InTransaction<'_> {
         gone.map(|rows| rows == 1).map_err(|error| self.refuse(error))
     }
 
-    fn forget(&mut self, delivered_before_ms: i64) -> Result<(), StoreError> {
+    fn forget(&mut self, delivered_before_ms: i64) -> Result<usize, StoreError> {
         // A part at a time: nobody else should wait for this.
         let gone = self.connection.execute(
             "DELETE FROM outbox WHERE rowid IN (SELECT rowid FROM outbox \
-             WHERE state = 'delivered' AND created_ms < ?1 ORDER BY rowid LIMIT 10000)",
+             WHERE state = 'delivered' AND not_before_ms < ?1 ORDER BY not_before_ms LIMIT 10000)",
             [delivered_before_ms],
         );
-        *self.rows = None;
-        gone.map(|_| ()).map_err(|error| self.refuse(error))
+        let gone = gone.map_err(|error| self.refuse(error))?;
+        *self.rows = self.rows.map(|rows| rows.saturating_sub(i64::try_from(gone).unwrap_or(i64::MAX)));
+        Ok(gone)
     }
 }
 
