@@ -79,6 +79,12 @@ impl Exchange {
         Ok(Self { transport: Arc::new(self.transport.apart()?), ..self.clone() })
     }
 
+    /// The same with connections of its own and the same budget: the calls of one client on several runtimes.
+    pub(crate) fn beside(&self) -> Result<Self, Error> {
+        let transport = Arc::new(self.transport.apart()?);
+        Ok(Self { transport, budget: Arc::clone(&self.budget), key_kind: self.key_kind })
+    }
+
     /// A call, before it is sent. Its time runs from now.
     pub(crate) fn begin<'a>(&'a self, request: Request, options: &'a Options) -> Call<'a> {
         let start = Instant::now();

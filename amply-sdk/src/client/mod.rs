@@ -79,6 +79,23 @@ impl Client {
         Self { options: change(self.options.clone()), ..self.clone() }
     }
 
+    /// A copy with connections of its own, for use on another runtime: a connection is served by the runtime that opened it,
+    /// and stands still when that one does. All else is shared, the retry budget and the payments too.
+    ///
+    /// Only a program with more than one runtime needs it, such as one that drives a runtime on each of its threads.
+    ///
+    /// ```
+    /// # let client = amply_sdk::Client::builder().base_url("http://127.0.0.1:9").build()?;
+    /// let for_another_runtime = client.apart()?;
+    /// # Ok::<(), amply_sdk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the connections cannot be set up, as in [`ClientBuilder::build`].
+    pub fn apart(&self) -> Result<Self, Error> {
+        Ok(Self { exchange: self.exchange.beside()?, ..self.clone() })
+    }
+
     /// The base URL in use, without a trailing slash.
     pub fn base_url(&self) -> &str {
         self.exchange.transport().base().as_str()
