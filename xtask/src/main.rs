@@ -1,8 +1,10 @@
 //! `cargo xtask test`: the one way to run the tests, with all set-up. `cargo xtask faults`: more rounds of what is left to chance.
-//! `cargo xtask bench`: the figures.
+//! `cargo xtask bench`: the figures. `cargo xtask wheel`: the Python package as a wheel.
 //! `cargo xtask x402-peer`: the client against the reference servers of the open x402 protocol, where there is Node.
 
 #![forbid(unsafe_code)]
+
+mod python;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,15 +17,21 @@ const PEER: [&str; 4] = [".npmrc", "package-lock.json", "package.json", "server.
 /// The oldest Node that all of the peer's packages take.
 const OLDEST_NODE: (u32, u32) = (20, 19);
 
+const USAGE: &str =
+    "usage: cargo xtask test [--python] | wheel | faults [--rounds N] | bench [--python] | x402-peer";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test(),
+        ["test", "--python"] => python::test(),
+        ["wheel"] => python::wheel(),
         ["faults"] => faults("200"),
         ["faults", "--rounds", rounds] => faults(rounds),
         ["bench"] => bench(),
+        ["bench", "--python"] => python::bench(),
         ["x402-peer"] => x402_peer(),
-        _ => Err("usage: cargo xtask test | faults [--rounds N] | bench | x402-peer".to_owned()),
+        _ => Err(USAGE.to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,7 +47,8 @@ fn test() -> Result<(), String> {
     // The end-to-end tests start the command and the examples as a user would.
     cargo(&["build", "--workspace", "--all-targets"], &[])?;
     // Doc examples are part of it.
-    cargo(&["test", "--workspace"], &[])
+    cargo(&["test", "--workspace"], &[])?;
+    python::test()
 }
 
 /// Processes that are killed at random instants: 200 rounds unless said otherwise, and what they came to.
@@ -140,7 +149,13 @@ fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Result<(), String>
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     let (verb, rest) = arguments.split_first().ok_or("cargo was to do nothing")?;
-    command.current_dir(root()?).arg(verb).arg("--locked").args(rest).envs(variables.iter().copied());
+    command.arg(verb).arg("--locked").args(rest).envs(variables.iter().copied());
+    run(command, &format!("cargo {}", arguments.join(" ")))
+}
+
+/// Runs a program in the root of the repository.
+fn run(mut command: Command, shown: &str) -> Result<(), String> {
+    command.current_dir(root()?);
     // What `cargo run` told this program of its package would make build scripts of dependencies run again.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -148,9 +163,9 @@ fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Result<(), String>
             command.env_remove(&*name);
         }
     }
-    let status = command.status().map_err(|error| format!("cargo cannot be started: {error}"))?;
+    let status = command.status().map_err(|error| format!("`{shown}` cannot be started: {error}"))?;
     match status.success() {
         true => Ok(()),
-        false => Err(format!("`cargo {}` failed", arguments.join(" "))),
+        false => Err(format!("`{shown}` failed")),
     }
 }

@@ -1,0 +1,70 @@
+"""The official client of the Amply API, which answers one question for agents: *which provider should run this task?*
+
+    >>> import amply_sdk
+    >>> with amply_sdk.Sandbox() as sandbox:  # a local server; leave it out for the real one
+    ...     client = amply_sdk.Client(api_key=sandbox.user_key, base_url=sandbox.url)
+    ...     route = client.route_task("store 1M 1536-dim vectors with metadata filters")
+    >>> route.recommended, route.estimated_cost_usd
+    ('qdrant', Decimal('0.00475'))
+
+`Client` is for threads, `AsyncClient` for asyncio. An answer is a dict with exactly what the server sent, and typed
+attributes on top. A call that may cost money is never quietly made twice.
+"""
+
+from __future__ import annotations
+
+from ._native import __version__
+from ._client import Client, Payments
+from ._compat import route_task
+from ._errors import (
+    AmplyApiError, AmplyError, APIConnectionError, APITimeoutError, AuthenticationError, BadRequestError, ConfigError,
+    InternalServerError, InvalidRequestError, NotFoundError, PaymentError, PaymentFailedError, PaymentNotAppliedError,
+    PaymentRefusedError, PaymentRequiredError, PaymentUnknownError, PermissionDeniedError, PrincipalNotBoundError,
+    ProtocolError, QueueFullError, RateLimitError, SpendLimitError, StoreError, UnsupportedError,
+)  # fmt: skip
+from ._payment import Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
+from ._results import (
+    Answer, BillingStatus, Challenge, Health, Item, Meta, OpenApi, PaidAnswer, Payment, PlatformMetrics, Principal, Provider,
+    ProviderHealth, Providers, Ranking, Route, RuledOut, Status,
+)  # fmt: skip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._aio import AsyncClient, AsyncPayments
+    from ._events import Event
+    from ._sandbox import Sandbox
+
+__all__ = [
+    "APIConnectionError", "APITimeoutError", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient",
+    "AsyncPayments", "AuthenticationError", "BadRequestError", "BillingStatus", "Challenge", "Client", "ConfigError",
+    "Event", "Health", "InternalServerError", "InvalidRequestError", "Item", "Meta", "NotFoundError", "OpenApi",
+    "PaidAnswer", "Payment", "PaymentError", "PaymentFailedError", "PaymentNotAppliedError", "PaymentRefusedError",
+    "PaymentRequiredError", "PaymentUnknownError", "Payments", "PermissionDeniedError", "PlatformMetrics", "Principal",
+    "PrincipalNotBoundError", "ProtocolError", "Provider", "ProviderHealth", "Providers", "QueueFullError", "Ranking",
+    "RateLimitError", "Receipt", "Route", "RuledOut", "Sandbox", "SpendLimitError", "SpendPolicy", "Status",
+    "StoreError", "TopUpRejected", "TopUpRequest", "TopUpService", "UnsupportedError", "X402", "__version__",
+    "route_task",
+]  # fmt: skip
+
+# What not every program needs is loaded at first use.
+_LATER = {
+    "AsyncClient": "_aio",
+    "AsyncPayments": "_aio",
+    "Event": "_events",
+    "Sandbox": "_sandbox",
+}
+
+
+def __getattr__(name: str) -> object:
+    room = _LATER.get(name)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(f".{room}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

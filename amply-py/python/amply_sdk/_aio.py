@@ -1,0 +1,277 @@
+"""The client for asyncio: the twin of `_client.py`, method by method."""
+
+from __future__ import annotations
+
+from . import _native
+from ._base import Base, _body, _options, _policy
+from ._results import (
+    BillingStatus, Health, OpenApi, PaidAnswer, Payment, PlatformMetrics, Providers, Route, Status, _answer, _any, _route,
+)  # fmt: skip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import timedelta
+    from decimal import Decimal
+    from os import PathLike
+    from typing import Any, Literal
+
+    from typing_extensions import Self
+
+    from ._events import Event
+    from ._payment import Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+
+
+class AsyncClient(Base):
+    """A client of the Amply API for asyncio: the same as `Client`, awaitable.
+
+    It belongs to the event loop of its first call; a loop that is closed lets it go. Cancelling a task cancels its call, and
+    never a payment that runs. A coroutine function as `payer` runs on the client's loop.
+
+    Args:
+        api_key: As in `Client`, and so are all others.
+
+    Raises:
+        ConfigError: A setting cannot be right; the first one is named.
+        TypeError: A setting is of a type that it cannot be.
+
+    Example:
+        >>> import asyncio
+        >>> from amply_sdk import AsyncClient, Sandbox
+        >>> async def main() -> None:
+        ...     async with Sandbox() as sandbox, AsyncClient(api_key=sandbox.user_key, base_url=sandbox.url) as client:
+        ...         route = await client.route_task("store 1M vectors")
+        ...         print(route.recommended)
+        >>> asyncio.run(main())
+        qdrant
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        principal: Literal["require", "warn", "ignore"] | None = None,
+        timeout: float | timedelta | None = None,
+        attempt_timeout: float | timedelta | None = None,
+        connect_timeout: float | timedelta | None = None,
+        max_attempts: int | None = None,
+        repeat_ambiguous: bool | None = None,
+        store: str | PathLike[str] | None = None,
+        spend: SpendPolicy | None = None,
+        payer: TopUpService | Callable[[TopUpRequest], Receipt | Awaitable[Receipt]] | None = None,
+        payer_timeout: float | timedelta | None = None,
+        payment_headroom: float | timedelta | None = None,
+        x402: X402 | None = None,
+        pays_first: Literal["wallet", "x402"] | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        ca_bundle: str | PathLike[str] | None = None,
+        ca_certificate: str | None = None,
+    ) -> None:
+        settings = dict(locals())
+        del settings["self"]
+        self._begin(settings)
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> Self:
+        """A client set up by `AMPLY_API_KEY`, `AMPLY_BASE_URL`, `AMPLY_TIMEOUT` and `AMPLY_CA_BUNDLE`.
+
+        Args:
+            settings: Those of `AsyncClient`, in place of the variables.
+
+        Raises:
+            ConfigError: A variable cannot be right; it is named.
+        """
+        client = cls.__new__(cls)
+        client._begin({**settings, "from_env": True})
+        return client
+
+    def with_options(
+        self,
+        *,
+        timeout: float | timedelta | None = None,
+        attempt_timeout: float | timedelta | None = None,
+        max_attempts: int | None = None,
+        repeat_ambiguous: bool | None = None,
+        principal: Literal["require", "warn", "ignore"] | None = None,
+    ) -> Self:
+        """A copy with other options for some calls. It shares connections and the retry budget, and is closed with this.
+
+        Example:
+            >>> run(aclient.with_options(timeout=2).status()).ok
+            True
+        """
+        options = dict(locals())
+        del options["self"]
+        copy = type(self).__new__(type(self))
+        copy._core = self._core.with_options(_options(options))
+        return copy
+
+    async def route_task(
+        self,
+        task: str,
+        *,
+        dimension: int | None = None,
+        workload_type: Literal["insert_heavy", "query_heavy", "hybrid"] | None = None,
+        filter_complexity: Literal["low", "medium", "high"] | None = None,
+        budget_usd: Decimal | str | float | None = None,
+        latency_target_ms: float | None = None,
+        budget_usd_per_1m_ops: Decimal | str | float | None = None,
+        slo_p99_ms: float | None = None,
+        referral_tag: str | None = None,
+        sandbox_mode: bool | None = None,
+        enterprise_policy: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Route:
+        """Asks which provider should run a task (`POST /route`). Arguments and errors: `Client.route_task`.
+
+        Example:
+            >>> run(aclient.route_task("store 5M embeddings", dimension=768)).recommended
+            'qdrant'
+        """
+        return _route(
+            await _done(
+                _native.route_task_async(
+                    self._core,
+                    (
+                        task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                        budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                        _policy(enterprise_policy), idempotency_key,
+                    ),
+                )
+            )
+        )  # fmt: skip
+
+    async def status(self) -> Status:
+        """How the server is set up and how it is (`GET /status`).
+
+        Example:
+            >>> run(aclient.status()).ok
+            True
+        """
+        return _answer(Status, await _done(_native.status_async(self._core)))
+
+    async def providers(self) -> Providers:
+        """The providers that the server ranks (`GET /providers`).
+
+        Example:
+            >>> len(run(aclient.providers()).providers)
+            5
+        """
+        return _answer(Providers, await _done(_native.providers_async(self._core)))
+
+    async def health(self) -> Health:
+        """How the providers are, by the server's probes (`GET /health`). It needs a key.
+
+        Example:
+            >>> run(aclient.health()).providers[0].state
+            'healthy'
+        """
+        return _answer(Health, await _done(_native.health_async(self._core)))
+
+    async def openapi(self) -> OpenApi:
+        """The server's own description of what it serves (`GET /openapi`).
+
+        Example:
+            >>> "/api/v1/route" in run(aclient.openapi())["paths"]
+            True
+        """
+        return _answer(OpenApi, await _done(_native.openapi_async(self._core)))
+
+    async def platform_metrics(self) -> PlatformMetrics:
+        """Public totals of the whole platform (`GET /platform-metrics`).
+
+        Example:
+            >>> run(aclient.platform_metrics()).decisions_last_7d
+            0
+        """
+        return _answer(PlatformMetrics, await _done(_native.platform_metrics_async(self._core)))
+
+    async def billing_status(self) -> BillingStatus:
+        """What the wallet of this key's principal holds. It needs a key that is bound to a user.
+
+        Example:
+            >>> run(aclient.billing_status()).balance_usd
+            Decimal('10')
+        """
+        return _answer(BillingStatus, await _done(_native.billing_status_async(self._core)))
+
+    async def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Any other call, authenticated. Arguments and result: `Client.request`.
+
+        Example:
+            >>> run(aclient.request("POST", "/route", {"task": "store 1M vectors"}))["recommended"]
+            'qdrant'
+        """
+        return _any(await _done(_native.request_async(self._core, method, path, _body(body))))
+
+    @property
+    def payments(self) -> AsyncPayments:
+        """The payments in this client's store.
+
+        Example:
+            >>> run(aclient.payments.list())
+            []
+        """
+        return AsyncPayments(self._core)
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Takes no more calls, and waits for what must not be broken off: a payment that runs, until its own limit."""
+        closing = self._core.close_async(timeout)
+        if closing is not None:
+            await _done(closing)
+            self._core.let_go()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class AsyncPayments:
+    """The payments in a client's store: what was paid, and what may have been. From `AsyncClient.payments`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: _native.Core) -> None:
+        self._core = core
+
+    async def list(self) -> list[Payment]:
+        """All payments, the oldest first. None is ever deleted."""
+        return [Payment(payment) for payment in await _done(_native.payments_list_async(self._core))]
+
+    async def show(self, id: str) -> Payment:
+        """One payment, by its id.
+
+        Raises:
+            InvalidRequestError: There is none of this id.
+        """
+        return Payment(await _done(_native.payments_show_async(self._core, id)))
+
+    async def answer(self, id: str) -> PaidAnswer | None:
+        """The answer to the request that carried an x402 payment; it is kept for a day."""
+        found = await _done(_native.payments_answer_async(self._core, id))
+        return None if found is None else PaidAnswer(*found)
+
+    async def resolve(self, id: str, verdict: Literal["settled", "rejected"]) -> Payment:
+        """Says what became of a payment that is unknown, or settled and not applied. Only for a person who has looked."""
+        return Payment(await _done(_native.payments_resolve_async(self._core, id, verdict)))
+
+    async def blocked(self) -> str | None:
+        """Why nothing is paid from this store until `unblock`; None where nothing keeps payments from being made."""
+        found: str | None = await _done(_native.payments_blocked_async(self._core))
+        return found
+
+    async def unblock(self) -> bool:
+        """Lets payments go on after a store that could not be read was set aside; whether there was such a block."""
+        return bool(await _done(_native.payments_unblock_async(self._core)))
+
+
+async def _done(pending: _native.Pending) -> Any:
+    """What a call comes to. When the task is cancelled, so is the call."""
+    try:
+        return await pending.future
+    except BaseException:
+        pending.cancel()
+        raise

@@ -1,0 +1,137 @@
+"""What both clients share: how settings and requests are put together for the native module."""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+
+from . import _native
+from ._payment import SpendPolicy, TopUpService, X402, _text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_AT_EXIT_S = 2.0
+"""How long the end of the interpreter may take for what is not sent yet. A payment that runs has its own limit."""
+
+_alive: weakref.WeakSet[Base] = weakref.WeakSet()
+
+
+class Base:
+    """What is the same for `Client` and `AsyncClient`."""
+
+    _core: _native.Core
+
+    def _begin(self, settings: dict[str, Any]) -> None:
+        self._core = _native.Core(_settings(settings))
+        # Only a client that may pay has anything to be waited for.
+        if settings.get("payer") is not None or settings.get("x402") is not None:
+            if not _alive:
+                atexit.register(_at_exit)
+            _alive.add(self)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL in use, without a trailing slash."""
+        return self._core.base_url
+
+    @property
+    def key_kind(self) -> str | None:
+        """What the form of the key says: `user`, `server`, or None without a key."""
+        return self._core.key_kind
+
+    @property
+    def is_paying(self) -> bool:
+        """Whether a payment is being made right now, for any call of this client or its copies."""
+        return self._core.is_paying
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._core.is_closed
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self.base_url!r}, key_kind={self.key_kind!r})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled: it holds a key and connections; make one in each process"
+        )
+
+
+def _at_exit() -> None:
+    for client in list(_alive):
+        client._core.close(_AT_EXIT_S)
+
+
+def _settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Checks the types, so that what is wrong is said in words of Python."""
+    for name in ("api_key", "base_url", "principal", "ca_certificate", "pays_first"):
+        _text(name, given.get(name))
+    spend, payer, x402, on_event = (given.get(name) for name in ("spend", "payer", "x402", "on_event"))
+    if spend is not None and not isinstance(spend, SpendPolicy):
+        raise TypeError(f"spend must be a SpendPolicy, not {type(spend).__name__}")
+    if x402 is not None and not isinstance(x402, X402):
+        raise TypeError(f"x402 must be an X402, not {type(x402).__name__}")
+    if payer is not None and not isinstance(payer, TopUpService) and not callable(payer):
+        raise TypeError(f"payer must be a TopUpService or a callable, not {type(payer).__name__}")
+    if on_event is not None and not callable(on_event):
+        raise TypeError(f"on_event must be a callable, not {type(on_event).__name__}")
+    if given.get("pays_first") not in (None, "wallet", "x402"):
+        raise ValueError(f"pays_first is {given['pays_first']!r}; it must be 'wallet' or 'x402'")
+    settings = dict(given, **_options(given))
+    settings["spend"] = None if spend is None else spend._fields
+    settings["x402"] = None if x402 is None else x402._fields
+    if isinstance(payer, TopUpService):
+        settings["payer"] = {"url": payer.url, "token": payer._token}
+    for name in ("connect_timeout", "payer_timeout", "payment_headroom"):
+        settings[name] = _seconds(name, given.get(name))
+    return settings
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks the options that may differ from call to call."""
+    _text("principal", given.get("principal"))
+    attempts = given.get("max_attempts")
+    if attempts is not None and (isinstance(attempts, bool) or not isinstance(attempts, int)):
+        raise TypeError(f"max_attempts must be an int, not {type(attempts).__name__}")
+    if attempts is not None and not 1 <= attempts < 2**31:
+        raise ValueError(f"max_attempts is {attempts}; it must be 1 or more")
+    return {
+        "timeout": _seconds("timeout", given.get("timeout")),
+        "attempt_timeout": _seconds("attempt_timeout", given.get("attempt_timeout")),
+        "max_attempts": attempts,
+        "repeat_ambiguous": given.get("repeat_ambiguous"),
+        "principal": given.get("principal"),
+    }
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    """Seconds, from a number or a timedelta."""
+    if value is None:
+        return None
+    if hasattr(value, "total_seconds"):
+        return float(value.total_seconds())
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds or a timedelta, not {type(value).__name__}")
+    return float(value)
+
+
+def _policy(policy: Mapping[str, Any] | None) -> str | None:
+    """An enterprise policy as JSON text."""
+    if policy is None:
+        return None
+    import json
+
+    return json.dumps(dict(policy), allow_nan=False)
+
+
+def _body(body: Any) -> str | None:
+    """A body as JSON text; None is no body."""
+    if body is None:
+        return None
+    import json
+
+    return json.dumps(body, allow_nan=False)

@@ -1,0 +1,316 @@
+"""The client without asyncio."""
+
+from __future__ import annotations
+
+from . import _native
+from ._base import Base, _body, _options, _policy
+from ._results import (
+    BillingStatus, Health, OpenApi, PaidAnswer, Payment, PlatformMetrics, Providers, Route, Status, _answer, _any, _route,
+)  # fmt: skip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import timedelta
+    from decimal import Decimal
+    from os import PathLike
+    from typing import Any, Literal
+
+    from typing_extensions import Self
+
+    from ._events import Event
+    from ._payment import Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+
+
+class Client(Base):
+    """A client of the Amply API. One may be shared by all threads, and used on both sides of a fork.
+
+    The environment is not read unless asked for: see `from_env`.
+
+    Args:
+        api_key: The API key. Without one, calls are sent without.
+        base_url: The base URL; one without a path gets `/api/v1`. https, or http on this machine.
+        principal: What to do when a route is bound to no principal: `warn` (the default), `require`, or `ignore`.
+        timeout: The limit for one call in seconds, retries and waits included; 30 unless set, 60 with a payer.
+        attempt_timeout: The limit for one HTTP request of a call, in seconds; 20 unless set.
+        connect_timeout: The limit for making a connection, in seconds; 5 unless set.
+        max_attempts: At most this many HTTP requests for one call; 3 unless set.
+        repeat_ambiguous: Also repeat a route that the server may have seen. It may then be charged more than once.
+        store: The file that keeps what was paid. A cap over time needs one.
+        spend: What may be spent. Without it nothing is.
+        payer: Who tops up the wallet: a `TopUpService`, or a callable or coroutine function that gets a `TopUpRequest`
+            and returns a `Receipt` or raises.
+        payer_timeout: How long the payer may take for one top-up, in seconds; 30 unless set.
+        payment_headroom: What must be left of a call's time for it to begin a payment, in seconds; 5 unless set.
+        x402: Pays by the open x402 protocol.
+        pays_first: Where a 402 offers both ways to pay: `wallet` (the default) or `x402`.
+        on_event: Told of each step of a payment. It must not block, nor call the client.
+        ca_bundle: A PEM file with certificates to trust besides those of the system.
+        ca_certificate: The same, as the text of such a file.
+
+    Raises:
+        ConfigError: A setting cannot be right; the first one is named.
+        TypeError: A setting is of a type that it cannot be.
+
+    Example:
+        >>> from amply_sdk import Client, Sandbox
+        >>> with Sandbox() as sandbox, Client(api_key=sandbox.user_key, base_url=sandbox.url) as client:
+        ...     client.route_task("store 1M vectors").recommended
+        'qdrant'
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        principal: Literal["require", "warn", "ignore"] | None = None,
+        timeout: float | timedelta | None = None,
+        attempt_timeout: float | timedelta | None = None,
+        connect_timeout: float | timedelta | None = None,
+        max_attempts: int | None = None,
+        repeat_ambiguous: bool | None = None,
+        store: str | PathLike[str] | None = None,
+        spend: SpendPolicy | None = None,
+        payer: TopUpService | Callable[[TopUpRequest], Receipt | Awaitable[Receipt]] | None = None,
+        payer_timeout: float | timedelta | None = None,
+        payment_headroom: float | timedelta | None = None,
+        x402: X402 | None = None,
+        pays_first: Literal["wallet", "x402"] | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        ca_bundle: str | PathLike[str] | None = None,
+        ca_certificate: str | None = None,
+    ) -> None:
+        settings = dict(locals())
+        del settings["self"]
+        self._begin(settings)
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> Self:
+        """A client set up by `AMPLY_API_KEY`, `AMPLY_BASE_URL`, `AMPLY_TIMEOUT` and `AMPLY_CA_BUNDLE`.
+
+        Args:
+            settings: Those of `Client`, in place of the variables.
+
+        Raises:
+            ConfigError: A variable cannot be right; it is named.
+        """
+        client = cls.__new__(cls)
+        client._begin({**settings, "from_env": True})
+        return client
+
+    def with_options(
+        self,
+        *,
+        timeout: float | timedelta | None = None,
+        attempt_timeout: float | timedelta | None = None,
+        max_attempts: int | None = None,
+        repeat_ambiguous: bool | None = None,
+        principal: Literal["require", "warn", "ignore"] | None = None,
+    ) -> Self:
+        """A copy with other options for some calls. It shares connections and the retry budget, and is closed with this.
+
+        Example:
+            >>> client.with_options(timeout=2).status().ok
+            True
+        """
+        options = dict(locals())
+        del options["self"]
+        copy = type(self).__new__(type(self))
+        copy._core = self._core.with_options(_options(options))
+        return copy
+
+    def route_task(
+        self,
+        task: str,
+        *,
+        dimension: int | None = None,
+        workload_type: Literal["insert_heavy", "query_heavy", "hybrid"] | None = None,
+        filter_complexity: Literal["low", "medium", "high"] | None = None,
+        budget_usd: Decimal | str | float | None = None,
+        latency_target_ms: float | None = None,
+        budget_usd_per_1m_ops: Decimal | str | float | None = None,
+        slo_p99_ms: float | None = None,
+        referral_tag: str | None = None,
+        sandbox_mode: bool | None = None,
+        enterprise_policy: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Route:
+        """Asks which provider should run a task (`POST /route`).
+
+        One call may debit the wallet once. It is sent again only after a failure that cannot have had an effect. With a
+        payer, a 402 is paid within the policy, once, and the same request is sent again.
+
+        Args:
+            task: The task in plain words, 1 to 8000 UTF-16 units.
+            dimension: Dimensions of one vector, 1 to 65536.
+            workload_type: What the workload mostly does.
+            filter_complexity: How involved the metadata filters are.
+            budget_usd: A hint in USD: a provider that costs much more ranks lower.
+            latency_target_ms: A hint in ms: a provider whose p99 is much slower ranks lower.
+            budget_usd_per_1m_ops: A hard limit in USD per million operations.
+            slo_p99_ms: A hard limit in ms.
+            referral_tag: Where the call came from.
+            sandbox_mode: Asks the server to treat the call as a trial.
+            enterprise_policy: Passed through as it is.
+            idempotency_key: Your own key for this call, 1 to 255 visible ASCII characters. A key that led a payment never
+                leads another.
+
+        Raises:
+            InvalidRequestError: The request cannot be right; nothing was sent.
+            PaymentRequiredError: The wallet does not cover the call, and nobody may pay.
+            PaymentError: The call was to be paid for and was not answered.
+            PrincipalNotBoundError: With `principal="require"`; the answer is in it.
+            AmplyApiError: Anything else, by its class.
+
+        Example:
+            >>> route = client.route_task("store 5M embeddings", dimension=768)
+            >>> route.recommended, route.estimated_cost_usd
+            ('qdrant', Decimal('0.00475'))
+        """
+        return _route(
+            _native.route_task(
+                self._core,
+                (
+                    task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                    budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                    _policy(enterprise_policy), idempotency_key,
+                ),
+            )
+        )  # fmt: skip
+
+    def status(self) -> Status:
+        """How the server is set up and how it is (`GET /status`).
+
+        Example:
+            >>> client.status().ok
+            True
+        """
+        return _answer(Status, _native.status(self._core))
+
+    def providers(self) -> Providers:
+        """The providers that the server ranks (`GET /providers`).
+
+        Example:
+            >>> len(client.providers().providers)
+            5
+        """
+        return _answer(Providers, _native.providers(self._core))
+
+    def health(self) -> Health:
+        """How the providers are, by the server's probes (`GET /health`). It needs a key.
+
+        Raises:
+            UnsupportedError: The server is older than release 3.1.13.
+
+        Example:
+            >>> client.health().providers[0].state
+            'healthy'
+        """
+        return _answer(Health, _native.health(self._core))
+
+    def openapi(self) -> OpenApi:
+        """The server's own description of what it serves (`GET /openapi`).
+
+        Example:
+            >>> "/api/v1/route" in client.openapi()["paths"]
+            True
+        """
+        return _answer(OpenApi, _native.openapi(self._core))
+
+    def platform_metrics(self) -> PlatformMetrics:
+        """Public totals of the whole platform (`GET /platform-metrics`).
+
+        Example:
+            >>> client.platform_metrics().decisions_last_7d
+            0
+        """
+        return _answer(PlatformMetrics, _native.platform_metrics(self._core))
+
+    def billing_status(self) -> BillingStatus:
+        """What the wallet of this key's principal holds. It needs a key that is bound to a user.
+
+        Billing is not a guaranteed v1 contract of the API.
+
+        Example:
+            >>> client.billing_status().balance_usd
+            Decimal('10')
+        """
+        return _answer(BillingStatus, _native.billing_status(self._core))
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Any other call, authenticated: a path below the base URL, an optional JSON body, and the JSON that comes.
+
+        A method other than GET, HEAD and OPTIONS is never sent again once the server can have seen it.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the base URL.
+            body: Anything that `json.dumps` takes; None is no body.
+
+        Returns:
+            An `Answer` for a JSON object, else what the JSON is; None for an empty answer.
+
+        Example:
+            >>> client.request("POST", "/route", {"task": "store 1M vectors"})["recommended"]
+            'qdrant'
+        """
+        return _any(_native.request(self._core, method, path, _body(body)))
+
+    @property
+    def payments(self) -> Payments:
+        """The payments in this client's store.
+
+        Example:
+            >>> client.payments.list()
+            []
+        """
+        return Payments(self._core)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Takes no more calls, and waits for what must not be broken off: a payment that runs, until its own limit."""
+        self._core.close(timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Payments:
+    """The payments in a client's store: what was paid, and what may have been. From `Client.payments`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: _native.Core) -> None:
+        self._core = core
+
+    def list(self) -> list[Payment]:
+        """All payments, the oldest first. None is ever deleted."""
+        return [Payment(payment) for payment in _native.payments_list(self._core)]
+
+    def show(self, id: str) -> Payment:
+        """One payment, by its id.
+
+        Raises:
+            InvalidRequestError: There is none of this id.
+        """
+        return Payment(_native.payments_show(self._core, id))
+
+    def answer(self, id: str) -> PaidAnswer | None:
+        """The answer to the request that carried an x402 payment; it is kept for a day."""
+        found = _native.payments_answer(self._core, id)
+        return None if found is None else PaidAnswer(*found)
+
+    def resolve(self, id: str, verdict: Literal["settled", "rejected"]) -> Payment:
+        """Says what became of a payment that is unknown, or settled and not applied. Only for a person who has looked."""
+        return Payment(_native.payments_resolve(self._core, id, verdict))
+
+    def blocked(self) -> str | None:
+        """Why nothing is paid from this store until `unblock`; None where nothing keeps payments from being made."""
+        return _native.payments_blocked(self._core)
+
+    def unblock(self) -> bool:
+        """Lets payments go on after a store that could not be read was set aside; whether there was such a block."""
+        return _native.payments_unblock(self._core)

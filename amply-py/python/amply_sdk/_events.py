@@ -1,0 +1,89 @@
+"""What a client tells its owner while it works: above all, every step of a payment."""
+
+from __future__ import annotations
+
+from . import _read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from typing import Any
+
+
+class Event(dict[str, "Any"]):
+    """Something that happened, for `on_event` of a client. No secret is in any.
+
+    Most come from a background thread. What is called must not block, and must not call the client.
+
+    | kind | when |
+    | --- | --- |
+    | `payment_intended` | it is in the ledger, and nobody was asked for money yet |
+    | `payment_settled` | it was made |
+    | `payment_rejected` | the payer said no, and no money moved |
+    | `payment_refused` | what a 402 asked for was not acceptable; nothing was paid |
+    | `payment_unknown` | it may have been made, and nothing tells |
+    | `payment_not_applied` | it was made, and the wallet does not show it |
+    | `cap_reached` | a cap forbids a payment |
+    | `store_created` | a daily cap is kept in a store that did not exist before |
+    | `principal_missing` | a route is bound to no principal, and the policy is to warn |
+
+    Example:
+        >>> from amply_sdk import Client, Event, Sandbox
+        >>> seen: list[Event] = []
+        >>> with Sandbox(balance="0", strict_wallet=True) as sandbox:
+        ...     with sandbox.paying_client(per_day="1", on_event=seen.append) as client:
+        ...         _ = client.route_task("store 1M vectors")
+        >>> [(event.kind, event.amount_usd) for event in seen]
+        [('payment_intended', Decimal('0.01')), ('payment_settled', Decimal('0.01'))]
+    """
+
+    __slots__ = ("kind",)
+    kind: str
+
+    @property
+    def payment_id(self) -> str | None:
+        """The payment's id in the ledger."""
+        return _read.text(self.get("payment_id"))
+
+    @property
+    def amount_usd(self) -> Decimal | None:
+        """What the payment takes, in USD."""
+        return _read.usd(self.get("amount_usd"))
+
+    @property
+    def credited_usd(self) -> Decimal | None:
+        """What was credited, in USD, as far as the payer says."""
+        return _read.usd(self.get("credited_usd"))
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was rejected or is unknown."""
+        return _read.text(self.get("reason"))
+
+    @property
+    def reasons(self) -> list[str]:
+        """Everything that is wrong with a 402, by stable names."""
+        return list(self.get("reasons", []))
+
+    @property
+    def cap(self) -> str | None:
+        """Which cap: `per_topup`, `per_request` or `per_day`."""
+        return _read.text(self.get("cap"))
+
+    @property
+    def limit_usd(self) -> Decimal | None:
+        """The cap's value, in USD."""
+        return _read.usd(self.get("limit_usd"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (self.kind, dict(self))
+
+    def __repr__(self) -> str:
+        fields = "".join(f", {name}={value!r}" for name, value in self.items())
+        return f"Event({self.kind!r}{fields})"
+
+
+def _made(kind: str, fields: dict[str, Any]) -> Event:
+    event = Event(fields)
+    event.kind = kind
+    return event

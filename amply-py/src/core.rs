@@ -1,0 +1,266 @@
+//! A client as both of its faces see it: how it was set up, and what serves it in this process.
+//!
+//! A forked child has copies of connections and runtimes that nobody drives. It never touches them, nor lets go of them: all
+//! is set up anew from the settings, at the first call. The lock is taken only while attached to Python, and so never at a fork.
+
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use amply_sdk::{Client, Error};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::answer::ToPython;
+use crate::desk::{Desk, Pending, Place};
+use crate::error;
+use crate::lane::Lane;
+use crate::log;
+use crate::settings::{Changes, Settings};
+
+/// As many lanes as are kept for later. More are made when more calls run at once.
+const IDLE_LANES: usize = 64;
+
+/// What `Client` and `AsyncClient` have inside.
+#[pyclass(frozen, module = "amply_sdk._native")]
+pub(crate) struct Core {
+    shared: Arc<Shared>,
+    changes: Changes,
+}
+
+struct Shared {
+    settings: Settings,
+    home: Mutex<ManuallyDrop<Home>>,
+}
+
+/// What serves the client in one process.
+struct Home {
+    process: u32,
+    client: Client,
+    lanes: Vec<Lane>,
+    desk: Option<Arc<Desk>>,
+    is_closed: bool,
+}
+
+impl Home {
+    fn new(client: Client) -> ManuallyDrop<Self> {
+        let process = std::process::id();
+        ManuallyDrop::new(Self { process, client, lanes: Vec::new(), desk: None, is_closed: false })
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let home = self.home.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if home.process == std::process::id() {
+            // Moved out, since a `ManuallyDrop` is let go of only by hand.
+            drop((std::mem::take(&mut home.lanes), home.desk.take()));
+        }
+    }
+}
+
+#[pymethods]
+impl Core {
+    /// Checks the settings, which are those of `Client`, and sends nothing.
+    #[new]
+    fn new(py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<Self> {
+        log::start(py)?;
+        let settings = Settings::read(settings)?;
+        let client = py.detach(|| settings.build()).map_err(|error| error::raised(py, error))?;
+        let home = Mutex::new(Home::new(client));
+        Ok(Self { shared: Arc::new(Shared { settings, home }), changes: Changes::default() })
+    }
+
+    /// A copy with other options for some calls.
+    fn with_options(&self, changes: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let before = self.shared.settings.changes.clone().and(self.changes.clone());
+        let changes = before.and(Changes::read(changes)?);
+        Ok(Self { shared: Arc::clone(&self.shared), changes })
+    }
+
+    #[getter]
+    fn base_url(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.home(py)?.client.base_url().to_owned())
+    }
+
+    #[getter]
+    fn key_kind(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
+        Ok(self.home(py)?.client.key_kind().map(crate::answer::key_kind))
+    }
+
+    #[getter]
+    fn is_paying(&self, py: Python<'_>) -> PyResult<bool> {
+        let client = self.home(py)?.client.clone();
+        Ok(py.detach(|| client.is_paying()))
+    }
+
+    #[getter]
+    fn is_closed(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.home(py)?.is_closed)
+    }
+
+    /// Takes no more calls, and waits for what must not be broken off.
+    fn close(&self, py: Python<'_>, limit_s: f64) -> PyResult<()> {
+        let limit = seconds(py, "limit", limit_s)?;
+        if self.home(py)?.is_closed {
+            return Ok(());
+        }
+        self.call(py, move |client| async move {
+            client.close(limit).await;
+            Ok(())
+        })?;
+        self.let_go(py)
+    }
+
+    fn close_async(&self, py: Python<'_>, limit_s: f64) -> PyResult<Option<Pending>> {
+        let limit = seconds(py, "limit", limit_s)?;
+        if self.home(py)?.is_closed {
+            return Ok(None);
+        }
+        self.start(py, move |client| async move {
+            client.close(limit).await;
+            Ok(())
+        })
+        .map(Some)
+    }
+
+    /// Gives back what the client holds, after it was closed.
+    fn let_go(&self, py: Python<'_>) -> PyResult<()> {
+        let mut home = self.home(py)?;
+        home.is_closed = true;
+        let (lanes, desk) = (std::mem::take(&mut home.lanes), home.desk.take());
+        drop(home);
+        if let Some(desk) = desk {
+            desk.clear(py);
+        }
+        drop(lanes);
+        Ok(())
+    }
+
+    /// Pickling would write the key down.
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(pyo3::exceptions::PyTypeError::new_err(
+            "a client cannot be pickled: it holds a key and connections; make one in each process",
+        ))
+    }
+}
+
+impl Core {
+    /// Makes a call, and waits for it without the GIL.
+    pub(crate) fn call<F, T>(&self, py: Python<'_>, call: impl FnOnce(Client) -> F + Send) -> PyResult<T>
+    where
+        F: Future<Output = Result<T, Error>>,
+        T: Send,
+    {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Err(error::config(
+                py,
+                "a client cannot be called from within its own call, such as from `on_event` or a log handler; hand it to \
+                 another thread",
+            ));
+        }
+        log::refresh(py);
+        let lane = self.lane(py)?;
+        let changes = &self.changes;
+        let outcome = py.detach(|| lane.run(|client| call(changes.apply(client))));
+        let mut home = self.home(py)?;
+        // One of another process stays where it is.
+        if home.lanes.len() < IDLE_LANES && !home.is_closed {
+            home.lanes.push(lane);
+            drop(home);
+        } else {
+            drop(home);
+            drop(lane);
+        }
+        outcome?.map_err(|error| error::raised(py, error))
+    }
+
+    /// The same, with the result as Python has it.
+    pub(crate) fn ask<F, T>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(Client) -> F + Send,
+    ) -> PyResult<Py<PyAny>>
+    where
+        F: Future<Output = Result<T, Error>>,
+        T: ToPython,
+    {
+        self.call(py, call)?.to_python(py)
+    }
+
+    /// Begins a call for the event loop that runs now.
+    pub(crate) fn start<F, T>(&self, py: Python<'_>, call: impl FnOnce(Client) -> F) -> PyResult<Pending>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+        T: ToPython,
+    {
+        log::refresh(py);
+        loop {
+            let (client, desk) = {
+                let home = self.open_home(py)?;
+                (home.client.clone(), home.desk.clone())
+            };
+            // No lock is held while Python runs: it may turn to another thread, which may want it.
+            let Some(desk) = desk else {
+                let desk = Arc::new(Desk::new(py, &client)?);
+                self.shared.settings.on_loop(py, desk.event_loop());
+                self.home(py)?.desk = Some(desk);
+                continue;
+            };
+            match desk.is_here(py)? {
+                Place::Here => return desk.start(py, |client| call(self.changes.apply(client))),
+                Place::Gone => self.home(py)?.desk = None,
+                Place::Elsewhere => {
+                    return Err(error::config(
+                        py,
+                        "this AsyncClient is used in another event loop that still runs; make a client for each loop",
+                    ));
+                }
+            }
+        }
+    }
+
+    fn lane(&self, py: Python<'_>) -> PyResult<Lane> {
+        let mut home = self.open_home(py)?;
+        if let Some(lane) = home.lanes.pop() {
+            return Ok(lane);
+        }
+        let client = home.client.clone();
+        drop(home);
+        py.detach(|| Lane::new(&client)).map_err(|error| error::raised(py, error))
+    }
+
+    /// The same, for a call.
+    fn open_home(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, ManuallyDrop<Home>>> {
+        let home = self.home(py)?;
+        match home.is_closed {
+            false => Ok(home),
+            true => Err(error::config(py, "the client is closed; make a new one")),
+        }
+    }
+
+    /// What serves the client in this process.
+    fn home(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, ManuallyDrop<Home>>> {
+        let home = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if home.process == std::process::id() {
+            return Ok(home);
+        }
+        let was_closed = home.is_closed;
+        drop(home);
+        let settings = &self.shared.settings;
+        let client = py.detach(|| settings.build()).map_err(|error| error::raised(py, error))?;
+        let mut home = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if home.process != std::process::id() {
+            // Without a drop of what was the parent's: it would wait for threads that are not here.
+            *home = Home::new(client);
+            home.is_closed = was_closed;
+        }
+        Ok(home)
+    }
+}
+
+pub(crate) fn seconds(py: Python<'_>, name: &str, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        error::invalid(py, &format!("{name} is {seconds} s; it must be a number of seconds, 0 or more"))
+    })
+}

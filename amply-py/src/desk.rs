@@ -1,0 +1,281 @@
+//! Calls with asyncio: one thread drives them all, and what is done lies on a desk until the loop comes for it.
+//!
+//! Waking a loop for each result costs more than the request. So the first result on an empty desk rings a bell, a byte on a
+//! descriptor that the loop watches, and one callback hands out all that has come.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use amply_sdk::{Client, Error};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use tokio::runtime::{Builder, Handle};
+use tokio::task::AbortHandle;
+
+use self::bell::Bell;
+use crate::answer::ToPython;
+use crate::error;
+
+/// The place where one event loop gets the results of one client.
+pub(crate) struct Desk {
+    client: Client,
+    event_loop: Py<PyAny>,
+    create_future: Py<PyAny>,
+    done: Arc<Done>,
+}
+
+/// Results that wait, each with the future that it is for.
+struct Done {
+    results: Mutex<Vec<(Py<PyAny>, Outcome)>>,
+    bell: Bell,
+}
+
+type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
+impl Desk {
+    /// A desk for the loop that runs now.
+    pub(crate) fn new(py: Python<'_>, client: &Client) -> PyResult<Self> {
+        let event_loop = running_loop(py)?;
+        let client = py.detach(|| client.apart()).map_err(|error| error::raised(py, error))?;
+        let bell = Bell::new(py, &event_loop)?;
+        let done = Arc::new(Done { results: Mutex::default(), bell });
+        let hand_out = HandOut(Arc::clone(&done)).into_pyobject(py)?;
+        done.bell.listen(py, &event_loop, hand_out.as_any())?;
+        let create_future = event_loop.getattr("create_future")?.unbind();
+        Ok(Self { client, event_loop: event_loop.unbind(), create_future, done })
+    }
+
+    /// Whether this is the desk of the loop that runs now. A desk whose loop is closed is nobody's.
+    pub(crate) fn is_here(&self, py: Python<'_>) -> PyResult<Place> {
+        let running = running_loop(py)?;
+        if self.event_loop.is(&running) {
+            return Ok(Place::Here);
+        }
+        let is_closed = self.event_loop.bind(py).call_method0("is_closed")?.is_truthy()?;
+        Ok(if is_closed { Place::Gone } else { Place::Elsewhere })
+    }
+
+    pub(crate) fn event_loop(&self) -> &Py<PyAny> {
+        &self.event_loop
+    }
+
+    /// Begins a call.
+    pub(crate) fn start<F, T>(&self, py: Python<'_>, call: impl FnOnce(Client) -> F) -> PyResult<Pending>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+        T: ToPython,
+    {
+        let future = self.create_future.call0(py)?;
+        let (done, kept) = (Arc::clone(&self.done), future.clone_ref(py));
+        let call = call(self.client.clone());
+        let task = thread(py)?.spawn(async move {
+            let outcome: Outcome = match call.await {
+                Ok(value) => Box::new(move |py| value.to_python(py)),
+                Err(error) => Box::new(move |py| Err(error::raised(py, error))),
+            };
+            done.put(kept, outcome);
+        });
+        Ok(Pending { future, task: task.abort_handle() })
+    }
+
+    /// The loop need not listen any more.
+    pub(crate) fn clear(&self, py: Python<'_>) {
+        self.done.bell.ignore(py, self.event_loop.bind(py));
+    }
+}
+
+pub(crate) enum Place {
+    Here,
+    Elsewhere,
+    Gone,
+}
+
+impl Done {
+    fn put(&self, future: Py<PyAny>, outcome: Outcome) {
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_empty = results.is_empty();
+        results.push((future, outcome));
+        drop(results);
+        if was_empty {
+            self.bell.ring();
+        }
+    }
+
+    fn take(&self) -> Vec<(Py<PyAny>, Outcome)> {
+        std::mem::take(&mut *self.results.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What the loop calls when the bell has rung.
+#[pyclass(frozen, module = "amply_sdk._native")]
+struct HandOut(Arc<Done>);
+
+#[pymethods]
+impl HandOut {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.bell.hear();
+        for (future, outcome) in self.0.take() {
+            let future = future.bind(py);
+            // It was cancelled, and its task comes to an end.
+            if future.call_method0(pyo3::intern!(py, "done"))?.is_truthy()? {
+                continue;
+            }
+            match outcome(py) {
+                Ok(value) => future.call_method1(pyo3::intern!(py, "set_result"), (value,))?,
+                Err(error) => {
+                    future.call_method1(pyo3::intern!(py, "set_exception"), (error.into_value(py),))?
+                }
+            };
+        }
+        Ok(())
+    }
+}
+
+/// A call that runs.
+#[pyclass(frozen, module = "amply_sdk._native")]
+pub(crate) struct Pending {
+    #[pyo3(get)]
+    future: Py<PyAny>,
+    task: AbortHandle,
+}
+
+#[pymethods]
+impl Pending {
+    /// Ends the call. A payment that runs goes on.
+    fn cancel(&self) {
+        self.task.abort();
+    }
+}
+
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    GET.import(py, "asyncio", "get_running_loop")?.call0()
+}
+
+/// The thread that drives the calls of all event loops of this process. Only looked at while attached to Python, so that no
+/// fork meets the lock taken.
+fn thread(py: Python<'_>) -> PyResult<Handle> {
+    static THREAD: Mutex<Option<(u32, Handle)>> = Mutex::new(None);
+    let mut thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    match &*thread {
+        Some((of, handle)) if *of == process => Ok(handle.clone()),
+        _ => {
+            let handle = start().map_err(|why| {
+                error::config(py, &format!("the thread for calls of asyncio cannot be started: {why}"))
+            })?;
+            *thread = Some((process, handle.clone()));
+            Ok(handle)
+        }
+    }
+}
+
+/// Starts a thread with a runtime that runs as long as the process.
+pub(crate) fn start() -> std::io::Result<Handle> {
+    let (tell, told) = mpsc::channel();
+    std::thread::Builder::new().name("amply-asyncio".to_owned()).spawn(move || {
+        match Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
+            Ok(runtime) => {
+                // Whoever asked may have gone; the next one finds the runtime all the same.
+                let _ = tell.send(Ok(runtime.handle().clone()));
+                runtime.block_on(std::future::pending::<()>());
+            }
+            Err(error) => {
+                let _ = tell.send(Err(error));
+            }
+        }
+    })?;
+    told.recv().unwrap_or_else(|_| Err(std::io::Error::other("it ended at once")))
+}
+
+#[cfg(unix)]
+mod bell {
+    //! A pair of sockets: one byte is written, the loop watches the other end.
+
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use pyo3::prelude::*;
+
+    pub(super) struct Bell {
+        ringing: UnixStream,
+        hearing: UnixStream,
+    }
+
+    impl Bell {
+        pub(super) fn new(_py: Python<'_>, _event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+            let (ringing, hearing) = UnixStream::pair()?;
+            ringing.set_nonblocking(true)?;
+            hearing.set_nonblocking(true)?;
+            Ok(Self { ringing, hearing })
+        }
+
+        pub(super) fn listen(
+            &self,
+            _py: Python<'_>,
+            event_loop: &Bound<'_, PyAny>,
+            hand_out: &Bound<'_, PyAny>,
+        ) -> PyResult<()> {
+            event_loop.call_method1("add_reader", (self.hearing.as_raw_fd(), hand_out))?;
+            Ok(())
+        }
+
+        pub(super) fn ring(&self) {
+            // A full socket has bytes enough to wake the loop; a closed one has nobody to wake.
+            let _ = (&self.ringing).write(&[1]);
+        }
+
+        pub(super) fn hear(&self) {
+            let mut bytes = [0; 64];
+            while (&self.hearing).read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
+        }
+
+        pub(super) fn ignore(&self, _py: Python<'_>, event_loop: &Bound<'_, PyAny>) {
+            // A loop that is closed listens to nothing.
+            let _ = event_loop.call_method1("remove_reader", (self.hearing.as_raw_fd(),));
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod bell {
+    //! Where a loop watches no descriptors it is called from the other thread.
+
+    use pyo3::prelude::*;
+    use pyo3::sync::PyOnceLock;
+
+    pub(super) struct Bell {
+        call_soon: Py<PyAny>,
+        hand_out: PyOnceLock<Py<PyAny>>,
+    }
+
+    impl Bell {
+        pub(super) fn new(_py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+            let call_soon = event_loop.getattr("call_soon_threadsafe")?.unbind();
+            Ok(Self { call_soon, hand_out: PyOnceLock::new() })
+        }
+
+        pub(super) fn listen(
+            &self,
+            py: Python<'_>,
+            _event_loop: &Bound<'_, PyAny>,
+            hand_out: &Bound<'_, PyAny>,
+        ) -> PyResult<()> {
+            let _ = self.hand_out.set(py, hand_out.clone().unbind());
+            Ok(())
+        }
+
+        pub(super) fn ring(&self) {
+            Python::try_attach(|py| {
+                if let Some(hand_out) = self.hand_out.get(py) {
+                    // A loop that is closed has nobody who waits.
+                    let _ = self.call_soon.call1(py, (hand_out,));
+                }
+            });
+        }
+
+        pub(super) fn hear(&self) {}
+
+        pub(super) fn ignore(&self, _py: Python<'_>, _event_loop: &Bound<'_, PyAny>) {}
+    }
+}

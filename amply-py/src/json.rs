@@ -1,0 +1,237 @@
+//! JSON text to Python objects, in one pass and with nothing in between.
+//!
+//! The result is what `json.loads` would give: integers of any size, `1e400` as `inf`, the last of two equal names. Names are
+//! made once and kept, since they are the same in every answer.
+
+use std::sync::Mutex;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
+
+/// Deeper than any answer that the SDK lets through.
+const MAX_DEPTH: usize = 200;
+/// How many names are kept; one that falls on the place of another replaces it.
+const NAMES: usize = 512;
+/// A longer one is no field of the API.
+const LONGEST_NAME: usize = 48;
+
+/// Reads a JSON text.
+pub(crate) fn parse<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    // Making objects may run a finalizer, and that anything: then it does without the names.
+    let mut names = NAMES_KEPT.try_lock().ok();
+    let mut reader = Reader { py, text, at: 0, names: names.as_deref_mut() };
+    let value = reader.value(0)?;
+    reader.skip_blanks();
+    if reader.at < text.len() {
+        return Err(reader.unexpected());
+    }
+    Ok(value)
+}
+
+static NAMES_KEPT: Mutex<Names> = Mutex::new(Names(Vec::new()));
+
+struct Names(Vec<Option<(Box<str>, Py<PyString>)>>);
+
+impl Names {
+    fn get<'py>(&mut self, py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+        if name.len() > LONGEST_NAME {
+            return PyString::new(py, name);
+        }
+        if self.0.is_empty() {
+            self.0.resize_with(NAMES, || None);
+        }
+        // FNV-1a.
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let Some(place) = self.0.get_mut((hash % NAMES as u64) as usize) else {
+            return PyString::new(py, name);
+        };
+        match place {
+            Some((known, kept)) if **known == *name => kept.bind(py).clone(),
+            _ => {
+                let made = PyString::intern(py, name);
+                *place = Some((name.into(), made.clone().unbind()));
+                made
+            }
+        }
+    }
+}
+
+struct Reader<'a, 'py> {
+    py: Python<'py>,
+    text: &'a str,
+    at: usize,
+    names: Option<&'a mut Names>,
+}
+
+/// A text within its quotes.
+enum Quoted<'a> {
+    Plain(&'a str),
+    /// With its quotes, as it was written.
+    Escaped(&'a str),
+}
+
+impl<'a, 'py> Reader<'a, 'py> {
+    fn value(&mut self, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        if depth > MAX_DEPTH {
+            return Err(PyValueError::new_err("the JSON is nested too deep"));
+        }
+        self.skip_blanks();
+        match self.peek() {
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.list(depth),
+            Some(b'"') => match self.quoted()? {
+                Quoted::Plain(text) => Ok(PyString::new(self.py, text).into_any()),
+                Quoted::Escaped(text) => Ok(unescape(self.py, text)?.into_any()),
+            },
+            Some(b't') => self.word("true").map(|()| PyBool::new(self.py, true).to_owned().into_any()),
+            Some(b'f') => self.word("false").map(|()| PyBool::new(self.py, false).to_owned().into_any()),
+            Some(b'n') => self.word("null").map(|()| self.py.None().into_bound(self.py)),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        let object = PyDict::new(self.py);
+        self.at += 1;
+        self.skip_blanks();
+        if self.take(b'}') {
+            return Ok(object.into_any());
+        }
+        loop {
+            self.skip_blanks();
+            if self.peek() != Some(b'"') {
+                return Err(self.unexpected());
+            }
+            let name = match (self.quoted()?, self.names.as_deref_mut()) {
+                (Quoted::Plain(name), Some(names)) => names.get(self.py, name),
+                (Quoted::Plain(name), None) => PyString::new(self.py, name),
+                (Quoted::Escaped(name), _) => unescape(self.py, name)?,
+            };
+            self.skip_blanks();
+            if !self.take(b':') {
+                return Err(self.unexpected());
+            }
+            let value = self.value(depth + 1)?;
+            object.set_item(name, value)?;
+            self.skip_blanks();
+            if self.take(b'}') {
+                return Ok(object.into_any());
+            }
+            if !self.take(b',') {
+                return Err(self.unexpected());
+            }
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        let list = PyList::empty(self.py);
+        self.at += 1;
+        self.skip_blanks();
+        if self.take(b']') {
+            return Ok(list.into_any());
+        }
+        loop {
+            list.append(self.value(depth + 1)?)?;
+            self.skip_blanks();
+            if self.take(b']') {
+                return Ok(list.into_any());
+            }
+            if !self.take(b',') {
+                return Err(self.unexpected());
+            }
+        }
+    }
+
+    fn number(&mut self) -> PyResult<Bound<'py, PyAny>> {
+        let start = self.at;
+        let mut is_whole = true;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'0'..=b'9' | b'-' | b'+' => {}
+                b'.' | b'e' | b'E' => is_whole = false,
+                _ => break,
+            }
+            self.at += 1;
+        }
+        let text = self.text.get(start..self.at).unwrap_or_default();
+        if !is_whole {
+            return match text.parse::<f64>() {
+                Ok(number) => Ok(PyFloat::new(self.py, number).into_any()),
+                Err(_) => Err(self.unexpected()),
+            };
+        }
+        match text.parse::<i64>() {
+            Ok(number) => Ok(PyInt::new(self.py, number).into_any()),
+            // Larger than that, or no number; Python tells.
+            Err(_) => self.py.get_type::<PyInt>().call1((text,)),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> PyResult<()> {
+        match self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
+            true => {
+                self.at += word.len();
+                Ok(())
+            }
+            false => Err(self.unexpected()),
+        }
+    }
+
+    /// Reads a text from its opening quote to behind its closing one.
+    fn quoted(&mut self) -> PyResult<Quoted<'a>> {
+        let start = self.at;
+        let mut has_escapes = false;
+        self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    has_escapes = true;
+                    self.at += 2;
+                }
+                Some(_) => self.at += 1,
+                None => return Err(self.unexpected()),
+            }
+        }
+        self.at += 1;
+        let text = self.text;
+        let whole = text.get(start..self.at).unwrap_or_default();
+        Ok(match has_escapes {
+            true => Quoted::Escaped(whole),
+            false => Quoted::Plain(text.get(start + 1..self.at - 1).unwrap_or_default()),
+        })
+    }
+
+    fn skip_blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    fn unexpected(&self) -> PyErr {
+        PyValueError::new_err(format!("the JSON cannot be read at byte {}", self.at))
+    }
+}
+
+/// A text with escapes, given with its quotes.
+fn unescape<'py>(py: Python<'py>, quoted: &str) -> PyResult<Bound<'py, PyString>> {
+    if let Ok(text) = serde_json::from_str::<String>(quoted) {
+        return Ok(PyString::new(py, &text));
+    }
+    // Half a surrogate pair, which JavaScript writes: a text of Python can hold it, one of Rust cannot.
+    Ok(py.import("json")?.call_method1("loads", (quoted,))?.cast_into()?)
+}

@@ -1,0 +1,52 @@
+//! The native half of the Python package `amply_sdk`: it converts, and everything that is logic is in `amply-sdk`.
+//!
+//! A file per verb has the call for both faces side by side, for `Client` and for `AsyncClient`. `core` is what both have
+//! inside, `lane` drives the calls of the first, `desk` those of the second.
+
+mod answer;
+mod core;
+mod desk;
+mod error;
+mod events;
+mod get;
+mod json;
+mod lane;
+mod log;
+mod payer;
+mod payments;
+mod request;
+mod route;
+mod sandbox;
+mod settings;
+
+/// What `amply_sdk` is made of. Its names are for that package alone.
+#[pyo3::pymodule(name = "_native")]
+mod native {
+    #[pymodule_export]
+    use crate::answer::{Source, read_route};
+    #[pymodule_export]
+    use crate::core::Core;
+    #[pymodule_export]
+    use crate::desk::Pending;
+    #[pymodule_export]
+    use crate::get::{
+        billing_status, billing_status_async, health, health_async, openapi, openapi_async, platform_metrics,
+        platform_metrics_async, providers, providers_async, status, status_async,
+    };
+    #[pymodule_export]
+    use crate::payments::{
+        payments_answer, payments_answer_async, payments_blocked, payments_blocked_async, payments_list,
+        payments_list_async, payments_resolve, payments_resolve_async, payments_show, payments_show_async,
+        payments_unblock, payments_unblock_async,
+    };
+    #[pymodule_export]
+    use crate::request::{request, request_async};
+    #[pymodule_export]
+    use crate::route::{route_task, route_task_async};
+    #[pymodule_export]
+    use crate::sandbox::Server;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "the name that Python has for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

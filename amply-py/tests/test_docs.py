@@ -1,0 +1,66 @@
+"""Every public name has a docstring, and its example runs."""
+
+from __future__ import annotations
+
+import asyncio
+import doctest
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+import pytest
+
+import amply_sdk
+from amply_sdk import AsyncClient, Client, Sandbox
+
+MODULES = [
+    importlib.import_module(f"amply_sdk.{found.name}")
+    for found in pkgutil.iter_modules(amply_sdk.__path__)
+    if found.name != "_native"
+] + [amply_sdk]
+
+EXAMPLES = {
+    example.name: example
+    for module in MODULES
+    for example in doctest.DocTestFinder(exclude_empty=True).find(module)
+    if example.examples
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_gives_what_it_says(name: str) -> None:
+    loop = asyncio.new_event_loop()
+    with Sandbox() as sandbox, sandbox.client() as client:
+        aclient = AsyncClient(api_key=sandbox.user_key, base_url=sandbox.url)
+        example = EXAMPLES[name]
+        example.globs.update(vars(amply_sdk), sandbox=sandbox, client=client, aclient=aclient, run=loop.run_until_complete)
+        said: list[str] = []
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        assert runner.run(example, out=said.append).failed == 0, "".join(said)
+        loop.run_until_complete(aclient.close())
+    loop.close()
+
+
+def test_both_clients_have_an_example_for_each_of_their_calls() -> None:
+    calls = {name for name, found in vars(Client).items() if inspect.isfunction(found) and not name.startswith("_")}
+    without = {name for name in calls if f"amply_sdk._client.Client.{name}" not in EXAMPLES}
+    assert without == {"close"}
+    without = {name for name in calls if f"amply_sdk._aio.AsyncClient.{name}" not in EXAMPLES}
+    assert without == {"close"}
+
+
+def public(found: Any) -> dict[str, Any]:
+    return {name: part for name, part in vars(found).items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", [name for name in amply_sdk.__all__ if name != "__version__"])
+def test_every_public_name_is_documented(name: str) -> None:
+    found = getattr(amply_sdk, name)
+    assert inspect.getdoc(found)
+    if inspect.isclass(found):
+        undocumented = [
+            part for part, value in public(found).items()
+            if (inspect.isfunction(value) or isinstance(value, property)) and not inspect.getdoc(value)
+        ]  # fmt: skip
+        assert undocumented == []

@@ -1,0 +1,37 @@
+"""What a user's type checker sees. `mypy --strict` reads it; nothing runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from decimal import Decimal
+
+from amply_sdk import AsyncClient, Client, Receipt, Route, SpendPolicy, TopUpRequest, route_task
+
+
+def pay(request: TopUpRequest) -> Receipt:
+    amount: Decimal = request.amount_usd
+    return Receipt(amount)
+
+
+async def pay_later(request: TopUpRequest) -> Receipt:
+    return pay(request)
+
+
+def calls() -> None:
+    with Client(api_key="k", payer=pay, spend=SpendPolicy(per_day="1")) as client:
+        route: Route = client.route_task("store 1M vectors", workload_type="hybrid")
+        cost: Decimal | None = route.estimated_cost_usd
+        first: str = route.rankings[0].provider_id
+        quick: Client = client.with_options(timeout=2)
+    print(cost, first, quick, route_task(api_key="k", task="t")["recommended"])
+
+
+async def awaits() -> None:
+    async with AsyncClient(payer=pay_later) as client:
+        call: Awaitable[Route] = client.route_task("store 1M vectors")
+        print((await call).recommended, [payment.state for payment in await client.payments.list()])
+
+
+Client(spend=SpendPolicy(per_day=0.1))  # type: ignore[arg-type]
+Client().route_task(b"store")  # type: ignore[arg-type]
+Client().route_task("store", workload_type="writes")  # type: ignore[arg-type]
