@@ -122,8 +122,9 @@ impl Client {
             let answered = call.send().await;
             drop(under_way);
             match answered {
+                // Few calls come here; the others need not carry the room for it.
                 Err(Error::PaymentRequired(challenge)) => {
-                    pay_and_ask_again(payers, challenge, &mut call).await
+                    Box::pin(pay_and_ask_again(payers, challenge, &mut call)).await
                 }
                 answered => answered,
             }
