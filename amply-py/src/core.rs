@@ -3,8 +3,7 @@
 //! A forked child has copies of connections and runtimes that nobody drives. It never touches them, nor lets go of them: all
 //! is set up anew from the settings, at the first call. The lock is taken only while attached to Python, and so never at a fork.
 
-use std::mem::ManuallyDrop;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use amply_sdk::{Client, Error};
@@ -30,7 +29,8 @@ pub(crate) struct Core {
 
 struct Shared {
     settings: Settings,
-    home: Mutex<ManuallyDrop<Home>>,
+    /// None only while it is being dropped.
+    home: Mutex<Option<Home>>,
 }
 
 /// What serves the client in one process.
@@ -43,18 +43,22 @@ struct Home {
 }
 
 impl Home {
-    fn new(client: Client) -> ManuallyDrop<Self> {
-        let process = std::process::id();
-        ManuallyDrop::new(Self { process, client, lanes: Vec::new(), desk: None, is_closed: false })
+    fn new(client: Client) -> Self {
+        Self { process: std::process::id(), client, lanes: Vec::new(), desk: None, is_closed: false }
+    }
+
+    fn is_here(&self) -> bool {
+        self.process == std::process::id()
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let home = self.home.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if home.process == std::process::id() {
-            // Moved out, since a `ManuallyDrop` is let go of only by hand.
-            drop((std::mem::take(&mut home.lanes), home.desk.take()));
+        let home = self.home.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        match home {
+            // What was the parent's would be waited for, and nobody is here to end it.
+            Some(home) if !home.is_here() => std::mem::forget(home),
+            home => drop(home),
         }
     }
 }
@@ -67,7 +71,7 @@ impl Core {
         log::start(py)?;
         let settings = Settings::read(settings)?;
         let client = py.detach(|| settings.build()).map_err(|error| error::raised(py, error))?;
-        let home = Mutex::new(Home::new(client));
+        let home = Mutex::new(Some(Home::new(client)));
         Ok(Self { shared: Arc::new(Shared { settings, home }), changes: Changes::default() })
     }
 
@@ -80,29 +84,29 @@ impl Core {
 
     #[getter]
     fn base_url(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self.home(py)?.client.base_url().to_owned())
+        self.at_home(py, |home| home.client.base_url().to_owned())
     }
 
     #[getter]
     fn key_kind(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
-        Ok(self.home(py)?.client.key_kind().map(crate::answer::key_kind))
+        self.at_home(py, |home| home.client.key_kind().map(crate::answer::key_kind))
     }
 
     #[getter]
     fn is_paying(&self, py: Python<'_>) -> PyResult<bool> {
-        let client = self.home(py)?.client.clone();
+        let client = self.client(py)?;
         Ok(py.detach(|| client.is_paying()))
     }
 
     #[getter]
     fn is_closed(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.home(py)?.is_closed)
+        self.at_home(py, |home| home.is_closed)
     }
 
     /// Takes no more calls, and waits for what must not be broken off.
     fn close(&self, py: Python<'_>, limit_s: f64) -> PyResult<()> {
         let limit = seconds(py, "limit", limit_s)?;
-        if self.home(py)?.is_closed {
+        if self.at_home(py, |home| home.is_closed)? {
             return Ok(());
         }
         self.call(py, move |client| async move {
@@ -114,7 +118,7 @@ impl Core {
 
     fn close_async(&self, py: Python<'_>, limit_s: f64) -> PyResult<Option<Pending>> {
         let limit = seconds(py, "limit", limit_s)?;
-        if self.home(py)?.is_closed {
+        if self.at_home(py, |home| home.is_closed)? {
             return Ok(None);
         }
         self.start(py, move |client| async move {
@@ -126,15 +130,24 @@ impl Core {
 
     /// Gives back what the client holds, after it was closed.
     fn let_go(&self, py: Python<'_>) -> PyResult<()> {
-        let mut home = self.home(py)?;
-        home.is_closed = true;
-        let (lanes, desk) = (std::mem::take(&mut home.lanes), home.desk.take());
-        drop(home);
+        let (lanes, desk) = self.at_home(py, |home| {
+            home.is_closed = true;
+            (std::mem::take(&mut home.lanes), home.desk.take())
+        })?;
         if let Some(desk) = desk {
             desk.clear(py);
         }
         drop(lanes);
         Ok(())
+    }
+
+    /// The same as `close` at the end of the interpreter, where a client of the parent has nothing to wait for.
+    fn end(&self, py: Python<'_>, limit_s: f64) -> PyResult<()> {
+        let is_here = {
+            let kept = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.as_ref().is_some_and(Home::is_here)
+        };
+        if is_here { self.close(py, limit_s) } else { Ok(()) }
     }
 
     /// Pickling would write the key down.
@@ -163,15 +176,14 @@ impl Core {
         let lane = self.lane(py)?;
         let changes = &self.changes;
         let outcome = py.detach(|| lane.run(|client| call(changes.apply(client))));
-        let mut home = self.home(py)?;
-        // One of another process stays where it is.
-        if home.lanes.len() < IDLE_LANES && !home.is_closed {
-            home.lanes.push(lane);
-            drop(home);
-        } else {
-            drop(home);
-            drop(lane);
-        }
+        let unwanted = self.at_home(py, |home| {
+            if home.lanes.len() < IDLE_LANES && !home.is_closed {
+                home.lanes.push(lane);
+                return None;
+            }
+            Some(lane)
+        })?;
+        drop(unwanted);
         outcome?.map_err(|error| error::raised(py, error))
     }
 
@@ -196,20 +208,16 @@ impl Core {
     {
         log::refresh(py);
         loop {
-            let (client, desk) = {
-                let home = self.open_home(py)?;
-                (home.client.clone(), home.desk.clone())
-            };
-            // No lock is held while Python runs: it may turn to another thread, which may want it.
+            let (client, desk) = self.at_open_home(py, |home| (home.client.clone(), home.desk.clone()))?;
             let Some(desk) = desk else {
                 let desk = Arc::new(Desk::new(py, &client)?);
                 self.shared.settings.on_loop(py, desk.event_loop());
-                self.home(py)?.desk = Some(desk);
+                self.at_home(py, |home| home.desk = Some(desk))?;
                 continue;
             };
             match desk.is_here(py)? {
                 Place::Here => return desk.start(py, |client| call(self.changes.apply(client))),
-                Place::Gone => self.home(py)?.desk = None,
+                Place::Gone => drop(self.at_home(py, |home| home.desk.take())?),
                 Place::Elsewhere => {
                     return Err(error::config(
                         py,
@@ -221,41 +229,42 @@ impl Core {
     }
 
     fn lane(&self, py: Python<'_>) -> PyResult<Lane> {
-        let mut home = self.open_home(py)?;
-        if let Some(lane) = home.lanes.pop() {
-            return Ok(lane);
+        let (lane, client) = self.at_open_home(py, |home| (home.lanes.pop(), home.client.clone()))?;
+        match lane {
+            Some(lane) => Ok(lane),
+            None => py.detach(|| Lane::new(&client)).map_err(|error| error::raised(py, error)),
         }
-        let client = home.client.clone();
-        drop(home);
-        py.detach(|| Lane::new(&client)).map_err(|error| error::raised(py, error))
+    }
+
+    /// The client for what neither waits nor sends. Its connections are nobody's.
+    pub(crate) fn client(&self, py: Python<'_>) -> PyResult<Client> {
+        self.at_home(py, |home| home.client.clone())
+    }
+
+    /// Looks at what serves the client in this process. Nothing of Python may run meanwhile: it may turn to another thread,
+    /// which may want the same.
+    fn at_home<T>(&self, py: Python<'_>, look: impl FnOnce(&mut Home) -> T) -> PyResult<T> {
+        let mut kept = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = kept.as_mut().filter(|home| home.is_here()) {
+            return Ok(look(home));
+        }
+        let was_closed = kept.as_ref().is_some_and(|home| home.is_closed);
+        drop(kept);
+        let settings = &self.shared.settings;
+        let client = py.detach(|| settings.build()).map_err(|error| error::raised(py, error))?;
+        let mut kept = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.as_ref().is_some_and(Home::is_here) {
+            // Never let go of what was the parent's: it would wait for threads that are not here.
+            std::mem::forget(kept.take());
+        }
+        let home = kept.get_or_insert_with(|| Home { is_closed: was_closed, ..Home::new(client) });
+        Ok(look(home))
     }
 
     /// The same, for a call.
-    fn open_home(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, ManuallyDrop<Home>>> {
-        let home = self.home(py)?;
-        match home.is_closed {
-            false => Ok(home),
-            true => Err(error::config(py, "the client is closed; make a new one")),
-        }
-    }
-
-    /// What serves the client in this process.
-    fn home(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, ManuallyDrop<Home>>> {
-        let home = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
-        if home.process == std::process::id() {
-            return Ok(home);
-        }
-        let was_closed = home.is_closed;
-        drop(home);
-        let settings = &self.shared.settings;
-        let client = py.detach(|| settings.build()).map_err(|error| error::raised(py, error))?;
-        let mut home = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
-        if home.process != std::process::id() {
-            // Without a drop of what was the parent's: it would wait for threads that are not here.
-            *home = Home::new(client);
-            home.is_closed = was_closed;
-        }
-        Ok(home)
+    fn at_open_home<T>(&self, py: Python<'_>, look: impl FnOnce(&mut Home) -> T) -> PyResult<T> {
+        let looked = self.at_home(py, |home| (!home.is_closed).then(|| look(home)))?;
+        looked.ok_or_else(|| error::config(py, "the client is closed; make a new one"))
     }
 }
 

@@ -3,12 +3,15 @@
 //! Waking a loop for each result costs more than the request. So the first result on an empty desk rings a bell, a byte on a
 //! descriptor that the loop watches, and one callback hands out all that has come.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
 use amply_sdk::{Client, Error};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use self::bell::Bell;
@@ -67,14 +70,17 @@ impl Desk {
         let future = self.create_future.call0(py)?;
         let (done, kept) = (Arc::clone(&self.done), future.clone_ref(py));
         let call = call(self.client.clone());
-        let task = thread(py)?.spawn(async move {
+        let work = Box::pin(async move {
             let outcome: Outcome = match call.await {
                 Ok(value) => Box::new(move |py| value.to_python(py)),
                 Err(error) => Box::new(move |py| Err(error::raised(py, error))),
             };
             done.put(kept, outcome);
         });
-        Ok(Pending { future, task: task.abort_handle() })
+        let stop = Arc::new(Stop::default());
+        // The other side lives as long as the process.
+        let _ = thread(py)?.send(Job { work, stop: Arc::clone(&stop) });
+        Ok(Pending { future, stop })
     }
 
     /// The loop need not listen any more.
@@ -135,14 +141,48 @@ impl HandOut {
 pub(crate) struct Pending {
     #[pyo3(get)]
     future: Py<PyAny>,
-    task: AbortHandle,
+    stop: Arc<Stop>,
 }
 
 #[pymethods]
 impl Pending {
     /// Ends the call. A payment that runs goes on.
     fn cancel(&self) {
-        self.task.abort();
+        self.stop.stop();
+    }
+}
+
+/// A call on its way to the thread that drives it. Handed over in a queue: a thread that is at work is not woken for each.
+struct Job {
+    work: Pin<Box<dyn Future<Output = ()> + Send>>,
+    stop: Arc<Stop>,
+}
+
+#[derive(Default)]
+struct Stop {
+    is_wanted: AtomicBool,
+    task: OnceLock<AbortHandle>,
+}
+
+impl Stop {
+    fn stop(&self) {
+        self.is_wanted.store(true, Ordering::SeqCst);
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+}
+
+async fn drive(mut jobs: UnboundedReceiver<Job>) {
+    while let Some(Job { work, stop }) = jobs.recv().await {
+        if stop.is_wanted.load(Ordering::SeqCst) {
+            continue;
+        }
+        let _ = stop.task.set(tokio::spawn(work).abort_handle());
+        // It may have been wanted in between.
+        if stop.is_wanted.load(Ordering::SeqCst) {
+            stop.stop();
+        }
     }
 }
 
@@ -153,26 +193,28 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 
 /// The thread that drives the calls of all event loops of this process. Only looked at while attached to Python, so that no
 /// fork meets the lock taken.
-fn thread(py: Python<'_>) -> PyResult<Handle> {
-    static THREAD: Mutex<Option<(u32, Handle)>> = Mutex::new(None);
+fn thread(py: Python<'_>) -> PyResult<UnboundedSender<Job>> {
+    static THREAD: Mutex<Option<(u32, UnboundedSender<Job>)>> = Mutex::new(None);
     let mut thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     match &*thread {
-        Some((of, handle)) if *of == process => Ok(handle.clone()),
+        Some((of, jobs)) if *of == process => Ok(jobs.clone()),
         _ => {
-            let handle = start().map_err(|why| {
+            let runtime = start("amply-asyncio").map_err(|why| {
                 error::config(py, &format!("the thread for calls of asyncio cannot be started: {why}"))
             })?;
-            *thread = Some((process, handle.clone()));
-            Ok(handle)
+            let (jobs, queue) = unbounded_channel();
+            runtime.spawn(drive(queue));
+            *thread = Some((process, jobs.clone()));
+            Ok(jobs)
         }
     }
 }
 
 /// Starts a thread with a runtime that runs as long as the process.
-pub(crate) fn start() -> std::io::Result<Handle> {
+pub(crate) fn start(name: &str) -> std::io::Result<Handle> {
     let (tell, told) = mpsc::channel();
-    std::thread::Builder::new().name("amply-asyncio".to_owned()).spawn(move || {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         match Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
             Ok(runtime) => {
                 // Whoever asked may have gone; the next one finds the runtime all the same.

@@ -60,6 +60,23 @@ fn made<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
             "store_created"
         }
         Event::PrincipalMissing => "principal_missing",
+        Event::OutcomeUnreported { route_id, .. } => {
+            fields.set_item("route_id", route_id)?;
+            "outcome_unreported"
+        }
+        Event::OutcomeDead { route_id, reason, .. } => {
+            fields.set_item("route_id", route_id)?;
+            fields.set_item("reason", reason)?;
+            "outcome_dead"
+        }
+        Event::OutcomesLost { count, .. } => {
+            fields.set_item("count", count)?;
+            "outcomes_lost"
+        }
+        Event::OutboxFailed { reason, .. } => {
+            fields.set_item("reason", reason)?;
+            "outbox_failed"
+        }
         // One that this version of the bindings has no words for.
         other => {
             fields.set_item("reason", format!("{other:?}"))?;

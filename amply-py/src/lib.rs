@@ -12,6 +12,7 @@ mod get;
 mod json;
 mod lane;
 mod log;
+mod outcome;
 mod payer;
 mod payments;
 mod request;
@@ -32,6 +33,14 @@ mod native {
     use crate::get::{
         billing_status, billing_status_async, health, health_async, openapi, openapi_async, platform_metrics,
         platform_metrics_async, providers, providers_async, status, status_async,
+    };
+    #[pymodule_export]
+    use crate::outcome::{
+        Tracked, audit, audit_async, outbox_counters, outbox_discard, outbox_discard_async, outbox_flush,
+        outbox_flush_async, outbox_list, outbox_list_async, outbox_retry, outbox_retry_async, outbox_waiting,
+        outbox_waiting_async, report, report_async, report_durable, report_durable_async,
+        report_in_background, report_settled, report_settled_async, route_task_tracked,
+        route_task_tracked_async, ticket,
     };
     #[pymodule_export]
     use crate::payments::{

@@ -40,6 +40,12 @@ type Fields<'py> = (
     Option<Bound<'py, PyAny>>,
 );
 
+impl Request {
+    pub(crate) fn into_inner(self) -> RouteRequest {
+        self.0
+    }
+}
+
 impl<'py> FromPyObject<'_, 'py> for Request {
     type Error = PyErr;
 

@@ -40,7 +40,7 @@ impl Server {
     fn new(py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<Self> {
         let builder = read(settings)?;
         let started = py.detach(|| -> Result<(Handle, Sandbox), String> {
-            let runtime = desk::start().map_err(|why| why.to_string())?;
+            let runtime = desk::start("amply-sandbox").map_err(|why| why.to_string())?;
             let (tell, told) = oneshot::channel();
             runtime.spawn(async move {
                 let started = builder.start().await;

@@ -159,7 +159,12 @@ impl Settings {
             builder = builder.retry(retry);
         }
         if let Some(file) = &self.store {
-            builder = builder.store(Store::open(file)?);
+            // SQLite's own word for it.
+            let store = match file.as_os_str() == ":memory:" {
+                true => Store::in_memory(),
+                false => Store::open(file)?,
+            };
+            builder = builder.store(store);
         }
         if let Some(spend) = &self.spend {
             builder = builder.spend_policy(spend.policy()?);

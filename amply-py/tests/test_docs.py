@@ -7,6 +7,8 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,3 +66,24 @@ def test_every_public_name_is_documented(name: str) -> None:
             if (inspect.isfunction(value) or isinstance(value, property)) and not inspect.getdoc(value)
         ]  # fmt: skip
         assert undocumented == []
+
+
+PAGES = Path(__file__).parents[2]
+BLOCKS = [
+    pytest.param(block, id=f"{page}:{number}")
+    for page in ("README.md", "docs/python.md")
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", (PAGES / page).read_text(), re.M | re.S), 1)
+]
+SHARED: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_guides_run(block: str) -> None:
+    if not block.startswith(">>>"):
+        exec(compile(block, "README.md", "exec"), {})
+        return
+    # The blocks of a guide are read one after another.
+    example = doctest.DocTestParser().get_doctest(block, SHARED, "python.md", None, None)
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(example, out=said.append, clear_globs=False).failed == 0, "".join(said)
+    SHARED.update(example.globs)

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{root, run, target};
+use crate::{cargo, root, run, target};
 
 /// Tests the package as a user gets it: built as a wheel, installed, imported from there.
 pub(crate) fn test() -> Result<(), String> {
@@ -16,7 +16,17 @@ pub(crate) fn test() -> Result<(), String> {
     environment.python(&["-m", "mypy", "--strict", "--package", "amply_sdk"])?;
     environment.python(&["-m", "mypy", "--strict", "amply-py/tests/typed.py", "examples/python"])?;
     environment.python(&["-m", "mypy.stubtest", "amply_sdk"])?;
-    environment.python(&["-m", "pytest", "--config-file", "amply-py/pyproject.toml", "-q", "amply-py/tests"])
+    // What the parity table compares the package with.
+    cargo(&["build", "--quiet", "--package", "amply-cli", "--package", "amply-tests", "--bins"], &[])?;
+    environment.python(&[
+        "-m",
+        "pytest",
+        "--config-file",
+        "amply-py/pyproject.toml",
+        "-q",
+        "amply-py/tests",
+        "tests/parity",
+    ])
 }
 
 /// Leaves the wheel in `wheels` of the target folder.
@@ -31,7 +41,9 @@ pub(crate) fn bench() -> Result<(), String> {
     let environment = Environment::with("requirements-bench.txt")?;
     let wheel = environment.build("wheels", &["--release"])?;
     environment.install(&wheel)?;
-    environment.python(&["amply-py/benches/compare.py"])
+    cargo(&["build", "--quiet", "--release", "--package", "xtask", "--bin", "constant_server"], &[])?;
+    let server = target()?.join("release").join("constant_server");
+    environment.run(&["amply-py/benches/compare.py"], &[server.as_os_str()])
 }
 
 /// A virtual environment.
@@ -97,6 +109,7 @@ impl Environment {
         let mut command = Command::new(self.0.join(folder).join("python"));
         // The package is to be found where it was installed, and nowhere else.
         command.args(arguments).args(files).env_remove("PYTHONPATH").env("PYTHONNOUSERSITE", "1");
+        command.env("AMPLY_PROGRAMS", target()?.join("debug"));
         let shown: Vec<&str> = arguments.iter().copied().take(6).collect();
         run(command, &format!("python {}", shown.join(" ")))
     }

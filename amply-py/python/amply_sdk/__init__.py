@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from ._native import __version__
 from ._client import Client, Payments
-from ._compat import route_task
+from ._compat import route_task, route_task_tracked
 from ._errors import (
     AmplyApiError, AmplyError, APIConnectionError, APITimeoutError, AuthenticationError, BadRequestError, ConfigError,
     InternalServerError, InvalidRequestError, NotFoundError, PaymentError, PaymentFailedError, PaymentNotAppliedError,
     PaymentRefusedError, PaymentRequiredError, PaymentUnknownError, PermissionDeniedError, PrincipalNotBoundError,
     ProtocolError, QueueFullError, RateLimitError, SpendLimitError, StoreError, UnsupportedError,
 )  # fmt: skip
+from ._outcome import AsyncOutbox, AsyncTrackedRoute, Audit, Outbox, OutboxEntry, Reported, TrackedRoute
 from ._payment import Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
 from ._results import (
     Answer, BillingStatus, Challenge, Health, Item, Meta, OpenApi, PaidAnswer, Payment, PlatformMetrics, Principal, Provider,
@@ -36,14 +37,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APIConnectionError", "APITimeoutError", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient",
-    "AsyncPayments", "AuthenticationError", "BadRequestError", "BillingStatus", "Challenge", "Client", "ConfigError",
-    "Event", "Health", "InternalServerError", "InvalidRequestError", "Item", "Meta", "NotFoundError", "OpenApi",
-    "PaidAnswer", "Payment", "PaymentError", "PaymentFailedError", "PaymentNotAppliedError", "PaymentRefusedError",
-    "PaymentRequiredError", "PaymentUnknownError", "Payments", "PermissionDeniedError", "PlatformMetrics", "Principal",
-    "PrincipalNotBoundError", "ProtocolError", "Provider", "ProviderHealth", "Providers", "QueueFullError", "Ranking",
-    "RateLimitError", "Receipt", "Route", "RuledOut", "Sandbox", "SpendLimitError", "SpendPolicy", "Status",
-    "StoreError", "TopUpRejected", "TopUpRequest", "TopUpService", "UnsupportedError", "X402", "__version__",
-    "route_task",
+    "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit", "AuthenticationError", "BadRequestError",
+    "BillingStatus", "Challenge", "Client", "ConfigError", "Event", "Health", "InternalServerError",
+    "InvalidRequestError", "Item", "Meta", "NotFoundError", "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer",
+    "Payment", "PaymentError", "PaymentFailedError", "PaymentNotAppliedError", "PaymentRefusedError",
+    "PaymentRequiredError", "PaymentUnknownError", "Payments", "PermissionDeniedError", "PlatformMetrics",
+    "Principal", "PrincipalNotBoundError", "ProtocolError", "Provider", "ProviderHealth", "Providers",
+    "QueueFullError", "Ranking", "RateLimitError", "Receipt", "Reported", "Route", "RuledOut", "Sandbox",
+    "SpendLimitError", "SpendPolicy", "Status", "StoreError", "TopUpRejected", "TopUpRequest", "TopUpService",
+    "TrackedRoute", "UnsupportedError", "X402", "__version__", "route_task", "route_task_tracked",
 ]  # fmt: skip
 
 # What not every program needs is loaded at first use.

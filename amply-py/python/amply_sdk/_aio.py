@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import _native
 from ._base import Base, _body, _options, _policy
+from ._outcome import AsyncOutbox, Audit, Reported, _done, _latency, _reported, _success, _Tracking
 from ._results import (
     BillingStatus, Health, OpenApi, PaidAnswer, Payment, PlatformMetrics, Providers, Route, Status, _answer, _any, _route,
 )  # fmt: skip
@@ -142,6 +143,135 @@ class AsyncClient(Base):
             )
         )  # fmt: skip
 
+    def route_task_tracked(
+        self,
+        task: str,
+        *,
+        dimension: int | None = None,
+        workload_type: Literal["insert_heavy", "query_heavy", "hybrid"] | None = None,
+        filter_complexity: Literal["low", "medium", "high"] | None = None,
+        budget_usd: Decimal | str | float | None = None,
+        latency_target_ms: float | None = None,
+        budget_usd_per_1m_ops: Decimal | str | float | None = None,
+        slo_p99_ms: float | None = None,
+        referral_tag: str | None = None,
+        sandbox_mode: bool | None = None,
+        enterprise_policy: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> _Tracking:
+        """As `route_task`, together with the means to report how it went: awaitable, and an async context manager.
+
+        Example:
+            >>> run(aclient.route_task_tracked("store 1M vectors")._ask()).recommended
+            'qdrant'
+        """
+        return _Tracking(
+            self._core,
+            (
+                task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                _policy(enterprise_policy), idempotency_key,
+            ),
+        )  # fmt: skip
+
+    async def report(
+        self,
+        ticket: str,
+        *,
+        success: bool,
+        actual_latency_ms: float | None = None,
+        error_code: str | None = None,
+    ) -> Reported:
+        """Reports how a route went that another process asked for, now, and waits for the server's answer.
+
+        Args:
+            ticket: From `TrackedRoute.ticket`, or `Client.ticket`.
+            success: Whether the task was done.
+            actual_latency_ms: How long it took at the provider, in ms.
+            error_code: The kind of error, 1 to 64 of `a-z 0-9 _ . : -`; never its message.
+
+        Raises:
+            InvalidRequestError: The ticket is of another server or another key, or the outcome cannot be right.
+
+        Example:
+            >>> ticket = client.route_task_tracked("store 1M vectors").ticket
+            >>> run(aclient.report(ticket, success=True, actual_latency_ms=42)).credits_awarded
+            1
+        """
+        pending = _native.report_async(self._core, ticket, _success(success), _latency(actual_latency_ms), error_code)
+        return _reported(await _done(pending))
+
+    def report_in_background(
+        self,
+        ticket: str,
+        *,
+        success: bool,
+        actual_latency_ms: float | None = None,
+        error_code: str | None = None,
+    ) -> bool:
+        """As `report`, handed over in memory: it never waits. Whether it is on its way, and not a second one.
+
+        Example:
+            >>> aclient.report_in_background(client.route_task_tracked("store 1M vectors").ticket, success=True)
+            True
+        """
+        latency = _latency(actual_latency_ms)
+        return _native.report_in_background(self._core, ticket, _success(success), latency, error_code)
+
+    async def report_durable(
+        self,
+        ticket: str,
+        *,
+        success: bool,
+        actual_latency_ms: float | None = None,
+        error_code: str | None = None,
+    ) -> bool:
+        """As `report`, committed to the store: it then survives the process, and is delivered at least once.
+
+        Raises:
+            ConfigError: The client has no store in a file.
+
+        Example:
+            >>> run(aclient.report_durable(client.route_task_tracked("store 1M vectors").ticket, success=True))
+            Traceback (most recent call last):
+            amply_sdk._errors.ConfigError: ...
+        """
+        latency = _latency(actual_latency_ms)
+        pending = _native.report_durable_async(self._core, ticket, _success(success), latency, error_code)
+        return bool(await _done(pending))
+
+    def ticket(self, route_id: str, *, provider_id: str | None = None) -> str:
+        """A ticket for a route whose id is known and nothing else. An older server wants to know the provider too.
+
+        Example:
+            >>> route = client.route_task("store 1M vectors")
+            >>> run(aclient.report(aclient.ticket(route.route_id), success=True)).credits_awarded
+            1
+        """
+        return _native.ticket(self._core, route_id, provider_id)
+
+    async def audit(self, route_id: str) -> Audit:
+        """What the server knows of a route of this key's principal, with a proof (`GET /route/audit`).
+
+        Raises:
+            NotFoundError: There is no such route, or it is another's.
+
+        Example:
+            >>> run(aclient.audit(client.route_task("store 1M vectors").route_id)).outcome is None
+            True
+        """
+        return _answer(Audit, await _done(_native.audit_async(self._core, route_id)))
+
+    @property
+    def outbox(self) -> AsyncOutbox:
+        """The reports that wait to be delivered, and what became of the others.
+
+        Example:
+            >>> run(aclient.outbox.waiting())
+            0
+        """
+        return AsyncOutbox(self._core)
+
     async def status(self) -> Status:
         """How the server is set up and how it is (`GET /status`).
 
@@ -216,7 +346,7 @@ class AsyncClient(Base):
         return AsyncPayments(self._core)
 
     async def close(self, timeout: float = 5.0) -> None:
-        """Takes no more calls, and waits for what must not be broken off: a payment that runs, until its own limit."""
+        """Takes no more calls, delivers the reports that wait until the limit in seconds, and waits for a payment that runs."""
         closing = self._core.close_async(timeout)
         if closing is not None:
             await _done(closing)
@@ -266,12 +396,3 @@ class AsyncPayments:
     async def unblock(self) -> bool:
         """Lets payments go on after a store that could not be read was set aside; whether there was such a block."""
         return bool(await _done(_native.payments_unblock_async(self._core)))
-
-
-async def _done(pending: _native.Pending) -> Any:
-    """What a call comes to. When the task is cancelled, so is the call."""
-    try:
-        return await pending.future
-    except BaseException:
-        pending.cancel()
-        raise

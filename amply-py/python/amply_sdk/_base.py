@@ -26,11 +26,9 @@ class Base:
 
     def _begin(self, settings: dict[str, Any]) -> None:
         self._core = _native.Core(_settings(settings))
-        # Only a client that may pay has anything to be waited for.
-        if settings.get("payer") is not None or settings.get("x402") is not None:
-            if not _alive:
-                atexit.register(_at_exit)
-            _alive.add(self)
+        if not _alive:
+            atexit.register(_at_exit)
+        _alive.add(self)
 
     @property
     def base_url(self) -> str:
@@ -63,7 +61,7 @@ class Base:
 
 def _at_exit() -> None:
     for client in list(_alive):
-        client._core.close(_AT_EXIT_S)
+        client._core.end(_AT_EXIT_S)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import _native
 from ._base import Base, _body, _options, _policy
+from ._outcome import Audit, Outbox, Reported, TrackedRoute, _latency, _reported, _success
 from ._results import (
     BillingStatus, Health, OpenApi, PaidAnswer, Payment, PlatformMetrics, Providers, Route, Status, _answer, _any, _route,
 )  # fmt: skip
@@ -36,7 +37,8 @@ class Client(Base):
         connect_timeout: The limit for making a connection, in seconds; 5 unless set.
         max_attempts: At most this many HTTP requests for one call; 3 unless set.
         repeat_ambiguous: Also repeat a route that the server may have seen. It may then be charged more than once.
-        store: The file that keeps what was paid. A cap over time needs one.
+        store: The file that keeps what was paid, or `:memory:` for books of this client's own that end with it. A cap over
+            time needs a file.
         spend: What may be spent. Without it nothing is.
         payer: Who tops up the wallet: a `TopUpService`, or a callable or coroutine function that gets a `TopUpRequest`
             and returns a `Receipt` or raises.
@@ -179,6 +181,136 @@ class Client(Base):
             )
         )  # fmt: skip
 
+    def route_task_tracked(
+        self,
+        task: str,
+        *,
+        dimension: int | None = None,
+        workload_type: Literal["insert_heavy", "query_heavy", "hybrid"] | None = None,
+        filter_complexity: Literal["low", "medium", "high"] | None = None,
+        budget_usd: Decimal | str | float | None = None,
+        latency_target_ms: float | None = None,
+        budget_usd_per_1m_ops: Decimal | str | float | None = None,
+        slo_p99_ms: float | None = None,
+        referral_tag: str | None = None,
+        sandbox_mode: bool | None = None,
+        enterprise_policy: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> TrackedRoute:
+        """As `route_task`, together with the means to report how it went.
+
+        Example:
+            >>> with client.route_task_tracked("store 1M vectors") as tracked:
+            ...     print(f"asking {tracked.recommended}")
+            asking qdrant
+        """
+        return TrackedRoute(
+            self._core,
+            _native.route_task_tracked(
+                self._core,
+                (
+                    task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                    budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                    _policy(enterprise_policy), idempotency_key,
+                ),
+            ),
+        )  # fmt: skip
+
+    def report(
+        self,
+        ticket: str,
+        *,
+        success: bool,
+        actual_latency_ms: float | None = None,
+        error_code: str | None = None,
+    ) -> Reported:
+        """Reports how a route went that another process asked for, now, and waits for the server's answer.
+
+        Args:
+            ticket: From `TrackedRoute.ticket`, or `Client.ticket`.
+            success: Whether the task was done.
+            actual_latency_ms: How long it took at the provider, in ms.
+            error_code: The kind of error, 1 to 64 of `a-z 0-9 _ . : -`; never its message.
+
+        Raises:
+            InvalidRequestError: The ticket is of another server or another key, or the outcome cannot be right.
+
+        Example:
+            >>> ticket = client.route_task_tracked("store 1M vectors").ticket
+            >>> client.report(ticket, success=True, actual_latency_ms=42).credits_awarded
+            1
+        """
+        return _reported(_native.report(self._core, ticket, _success(success), _latency(actual_latency_ms), error_code))
+
+    def report_in_background(
+        self,
+        ticket: str,
+        *,
+        success: bool,
+        actual_latency_ms: float | None = None,
+        error_code: str | None = None,
+    ) -> bool:
+        """As `report`, handed over in memory: it never waits. Whether it is on its way, and not a second one.
+
+        Example:
+            >>> client.report_in_background(client.route_task_tracked("store 1M vectors").ticket, success=True)
+            True
+        """
+        latency = _latency(actual_latency_ms)
+        return _native.report_in_background(self._core, ticket, _success(success), latency, error_code)
+
+    def report_durable(
+        self,
+        ticket: str,
+        *,
+        success: bool,
+        actual_latency_ms: float | None = None,
+        error_code: str | None = None,
+    ) -> bool:
+        """As `report`, committed to the store: it then survives the process, and is delivered at least once.
+
+        Raises:
+            ConfigError: The client has no store in a file.
+
+        Example:
+            >>> client.report_durable(client.route_task_tracked("store 1M vectors").ticket, success=True)
+            Traceback (most recent call last):
+            amply_sdk._errors.ConfigError: ...
+        """
+        return _native.report_durable(self._core, ticket, _success(success), _latency(actual_latency_ms), error_code)
+
+    def ticket(self, route_id: str, *, provider_id: str | None = None) -> str:
+        """A ticket for a route whose id is known and nothing else. An older server wants to know the provider too.
+
+        Example:
+            >>> route = client.route_task("store 1M vectors")
+            >>> client.report(client.ticket(route.route_id), success=True).credits_awarded
+            1
+        """
+        return _native.ticket(self._core, route_id, provider_id)
+
+    def audit(self, route_id: str) -> Audit:
+        """What the server knows of a route of this key's principal, with a proof (`GET /route/audit`).
+
+        Raises:
+            NotFoundError: There is no such route, or it is another's.
+
+        Example:
+            >>> client.audit(client.route_task("store 1M vectors").route_id).outcome is None
+            True
+        """
+        return _answer(Audit, _native.audit(self._core, route_id))
+
+    @property
+    def outbox(self) -> Outbox:
+        """The reports that wait to be delivered, and what became of the others.
+
+        Example:
+            >>> client.outbox.waiting()
+            0
+        """
+        return Outbox(self._core)
+
     def status(self) -> Status:
         """How the server is set up and how it is (`GET /status`).
 
@@ -268,7 +400,7 @@ class Client(Base):
         return Payments(self._core)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Takes no more calls, and waits for what must not be broken off: a payment that runs, until its own limit."""
+        """Takes no more calls, delivers the reports that wait until the limit in seconds, and waits for a payment that runs."""
         self._core.close(timeout)
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._client import Client
+from ._outcome import TrackedRoute
 from ._results import Route
 
 TYPE_CHECKING = False
@@ -64,6 +65,41 @@ def route_task(
     route = Route(answer)
     route._source = answer._source
     return route
+
+
+def route_task_tracked(
+    *,
+    api_key: str,
+    task: str,
+    base_url: str = "https://www.useamply.com",
+    dimension: int | None = None,
+    workload_type: str | None = None,
+    filter_complexity: str | None = None,
+    budget_usd: float | None = None,
+    latency_target_ms: float | None = None,
+) -> TrackedRoute:
+    """Asks for a route, together with the means to report how it went. Arguments and errors: `route_task`.
+
+    Example:
+        >>> import amply_sdk
+        >>> route, report_outcome = amply_sdk.route_task_tracked(
+        ...     api_key=sandbox.user_key, task="store 1M vectors", base_url=sandbox.url
+        ... )
+        >>> report_outcome(success=True, actual_latency_ms=42).credits_awarded
+        1
+    """
+    if not api_key:
+        raise TypeError("api_key is missing; pass your API key")
+    if not task:
+        raise TypeError("task is missing; say in plain words what is to be done")
+    return _client(api_key, base_url).route_task_tracked(
+        task,
+        dimension=dimension,
+        workload_type=workload_type,  # type: ignore[arg-type]
+        filter_complexity=filter_complexity,  # type: ignore[arg-type]
+        budget_usd=budget_usd,
+        latency_target_ms=latency_target_ms,
+    )
 
 
 def _client(api_key: str, base_url: str) -> Client:

@@ -1,4 +1,4 @@
-"""What a client tells its owner while it works: above all, every step of a payment."""
+"""What a client tells its owner while it works: every step of a payment, and what becomes of reports."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class Event(dict[str, "Any"]):
     | `payment_not_applied` | it was made, and the wallet does not show it |
     | `cap_reached` | a cap forbids a payment |
     | `store_created` | a daily cap is kept in a store that did not exist before |
+    | `outcome_unreported` | a tracked route was dropped, and nobody reported how it went |
+    | `outcome_dead` | a report was given up; it is in the outbox, with the reason |
+    | `outcomes_lost` | reports were lost from memory |
+    | `outbox_failed` | the store takes no reports, so that they wait in memory |
     | `principal_missing` | a route is bound to no principal, and the policy is to warn |
 
     Example:
@@ -44,6 +48,16 @@ class Event(dict[str, "Any"]):
     def payment_id(self) -> str | None:
         """The payment's id in the ledger."""
         return _read.text(self.get("payment_id"))
+
+    @property
+    def route_id(self) -> str | None:
+        """The route that it is about."""
+        return _read.text(self.get("route_id"))
+
+    @property
+    def count(self) -> int | None:
+        """How many reports."""
+        return _read.whole(self.get("count"))
 
     @property
     def amount_usd(self) -> Decimal | None:

@@ -116,7 +116,7 @@ class Sandbox:
         return Client(**{"api_key": self.user_key, "base_url": self.url, **settings})
 
     def paying_client(self, *, per_day: _Amount, **settings: Any) -> Client:
-        """A client that pays by `topup_url`, at most this much a day and in this process. Settings: those of `Client`.
+        """A client that pays by `topup_url`, at most this much a day, with books of its own in memory. Settings: those of `Client`.
 
         Example:
             >>> from amply_sdk import Sandbox
@@ -127,7 +127,7 @@ class Sandbox:
         """
         spend = SpendPolicy(per_day=per_day, per_process_only=True)
         payer = TopUpService(self.topup_url, token=self.topup_token)
-        return self.client(**{"spend": spend, "payer": payer, **settings})
+        return self.client(**{"spend": spend, "payer": payer, "store": ":memory:", **settings})
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """What no client of the API can ask of a server or do to it; `amply_sandbox` has the list.

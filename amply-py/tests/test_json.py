@@ -1,0 +1,82 @@
+"""An answer reads as `json.loads` would read it, whatever a server writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from amply_sdk import Client, ProtocolError
+
+
+@contextmanager
+def answering(body: bytes, status: int = 200) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+TEXTS = [
+    '{"a": 1, "b": -1, "c": 0.1, "d": 1e3, "e": 1E-7, "f": -0.0}',
+    '{"large": 123456789012345678901234567890, "edge": 9223372036854775807, "over": 9223372036854775808}',
+    '{"deep": [[[[{"a": []}]]]], "empty": {}, "list": []}',
+    r'{"escapes": "\"\\\/\b\f\n\r\t\u00e9\ud83d\ude80", "plain": "é🚀"}',
+    r'{"half": "\ud83d", "\ud83d": "half a name"}',
+    '{"twice": 1, "twice": 2}',
+    ' \n\t{ "blank" : [ 1 , 2 , true , false , null ] } \r\n',
+    '{"' + "n" * 100 + '": "a long name"}',
+    "[1, 2]",
+    '"text"',
+    "1.5",
+    "null",
+    "true",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_it_reads_as_json_loads_does(text: str) -> None:
+    with answering(text.encode()) as url, Client(base_url=url) as client:
+        found = client.request("GET", "/x")
+        assert found == json.loads(text)
+        if isinstance(found, dict):
+            assert list(found) == list(json.loads(text))
+            for name, value in json.loads(text).items():
+                assert type(found[name]) is type(value)
+
+
+def test_a_number_beyond_a_double_is_infinite_as_in_json() -> None:
+    with answering(b'{"a": 1e400, "b": -1e400}') as url, Client(base_url=url) as client:
+        assert client.request("GET", "/x") == {"a": math.inf, "b": -math.inf}
+
+
+def test_an_empty_answer_is_none() -> None:
+    with answering(b"") as url, Client(base_url=url) as client:
+        assert client.request("GET", "/x") is None
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"a":}', b"<html>", b"\xff", b"[" * 1000 + b"]" * 1000, b"{} x", b"NaN"])
+def test_what_is_no_json_is_a_protocol_error_with_what_came(body: bytes) -> None:
+    with answering(body) as url, Client(base_url=url) as client:
+        with pytest.raises(ProtocolError) as caught:
+            client.request("GET", "/x")
+        assert caught.value.status == 200
+        assert isinstance(caught.value.body, str)

@@ -1,0 +1,69 @@
+//! One call by the library, its answer as JSON: the Rust side of `tests/parity/table.json`. The server and the key come from
+//! the environment. `parity --list` names the calls that it knows.
+
+use std::io::Write;
+
+use amply_sdk::{Answer, Client, Method, Outcome, RouteRequest};
+use serde_json::Value;
+
+const CALLS: &[&str] = &[
+    "audit",
+    "billing_status",
+    "health",
+    "openapi",
+    "outbox.list",
+    "payments.list",
+    "platform_metrics",
+    "providers",
+    "report",
+    "request",
+    "route_task",
+    "route_task_tracked",
+    "status",
+];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let call = std::env::args().nth(1).ok_or("usage: parity CALL | --list")?;
+    let said = match call.as_str() {
+        "--list" => serde_json::to_string(CALLS)?,
+        call => ask(&Client::from_env()?, call).await?,
+    };
+    writeln!(std::io::stdout(), "{said}")?;
+    Ok(())
+}
+
+async fn ask(client: &Client, call: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let task = "store 1M vectors";
+    Ok(match call {
+        "route_task" => client.route_task(RouteRequest::new(task).dimension(1536)).await?.text().to_owned(),
+        "route_task_tracked" => client.route_task_tracked(task).await?.into_parts().0.text().to_owned(),
+        "status" => client.status().await?.text().to_owned(),
+        "providers" => client.providers().await?.text().to_owned(),
+        "health" => client.health().await?.text().to_owned(),
+        "openapi" => client.openapi().await?.text().to_owned(),
+        "platform_metrics" => client.platform_metrics().await?.text().to_owned(),
+        "billing_status" => client.billing_status().await?.text().to_owned(),
+        "payments.list" => serde_json::to_string(&client.payments().list().await?)?,
+        "request" => {
+            let body = serde_json::json!({ "task": task });
+            let answer: Answer<Value> = client.request(Method::POST, "/route", Some(&body)).await?;
+            answer.text().to_owned()
+        }
+        "report" => {
+            let ticket = client.route_task_tracked(task).await?.ticket()?;
+            let outcome = Outcome::success().latency(std::time::Duration::from_millis(42));
+            let receipt = client.report(&ticket, outcome).await?.receipt.ok_or("it was sent once")?;
+            receipt.text().to_owned()
+        }
+        "audit" => {
+            let route = client.route_task(task).await?;
+            client.audit(route.route_id.as_deref().unwrap_or_default()).await?.text().to_owned()
+        }
+        "outbox.list" => match client.outbox().list().await?.len() {
+            0 => "[]".to_owned(),
+            count => return Err(format!("{count} reports wait in a new client").into()),
+        },
+        other => return Err(format!("`{other}` is no call of this program").into()),
+    })
+}
