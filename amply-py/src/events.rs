@@ -21,18 +21,21 @@ fn made<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
     let fields = PyDict::new(py);
     let usd = |amount: &Usd| amount.to_string();
     let kind = match event {
-        Event::PaymentIntended { payment_id, amount, .. } => {
+        Event::PaymentIntended { payment_id, rail, amount, .. } => {
+            fields.set_item("rail", rail.as_str())?;
             fields.set_item("payment_id", payment_id)?;
             fields.set_item("amount_usd", usd(amount))?;
             "payment_intended"
         }
-        Event::PaymentSettled { payment_id, amount, credited, .. } => {
+        Event::PaymentSettled { payment_id, rail, amount, credited, .. } => {
+            fields.set_item("rail", rail.as_str())?;
             fields.set_item("payment_id", payment_id)?;
             fields.set_item("amount_usd", usd(amount))?;
             fields.set_item("credited_usd", credited.as_ref().map(usd))?;
             "payment_settled"
         }
-        Event::PaymentRejected { payment_id, reason, .. } => {
+        Event::PaymentRejected { payment_id, rail, reason, .. } => {
+            fields.set_item("rail", rail.as_str())?;
             fields.set_item("payment_id", payment_id)?;
             fields.set_item("reason", reason)?;
             "payment_rejected"
@@ -41,12 +44,14 @@ fn made<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
             fields.set_item("reasons", reasons.iter().map(Refusal::code).collect::<Vec<_>>())?;
             "payment_refused"
         }
-        Event::PaymentUnknown { payment_id, reason, .. } => {
+        Event::PaymentUnknown { payment_id, rail, reason, .. } => {
+            fields.set_item("rail", rail.as_str())?;
             fields.set_item("payment_id", payment_id)?;
             fields.set_item("reason", reason)?;
             "payment_unknown"
         }
-        Event::PaymentNotApplied { payment_id, .. } => {
+        Event::PaymentNotApplied { payment_id, rail, .. } => {
+            fields.set_item("rail", rail.as_str())?;
             fields.set_item("payment_id", payment_id)?;
             "payment_not_applied"
         }

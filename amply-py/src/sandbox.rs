@@ -32,6 +32,8 @@ pub(crate) struct Server {
     topup_url: String,
     #[pyo3(get)]
     topup_token: String,
+    #[pyo3(get)]
+    x402_key: String,
 }
 
 #[pymethods]
@@ -64,6 +66,7 @@ impl Server {
             principal_id: sandbox.principal_id().to_owned(),
             topup_url: sandbox.topup_url().to_owned(),
             topup_token: sandbox.topup_token().to_owned(),
+            x402_key: sandbox.x402_key().to_owned(),
             running: Mutex::new(Some(sandbox)),
         })
     }

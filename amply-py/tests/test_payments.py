@@ -63,9 +63,9 @@ def test_a_callable_is_asked_exactly_and_its_events_are_told(broke: Sandbox) -> 
     assert request.idempotency_key and request.base_url == broke.url and request.suggested_usd is None
     assert payment["receipt"] == {"credited_usd": "0.01", "balance_usd": "0.01", "topup_id": "t1"}
     assert payment["calls"][0]["call_key"] == "job-1"
-    assert [(event.kind, event.payment_id) for event in seen] == [
-        ("payment_intended", payment.id),
-        ("payment_settled", payment.id),
+    assert [(event.kind, event.payment_id, event.rail) for event in seen] == [
+        ("payment_intended", payment.id, "wallet"),
+        ("payment_settled", payment.id, "wallet"),
     ]
     assert pickle.loads(pickle.dumps(seen[1])) == seen[1] and seen[1].credited_usd == Decimal("0.01")
 
@@ -105,7 +105,7 @@ def open_sandbox() -> Any:
 
 def test_x402_pays_with_a_key(open_sandbox: Sandbox) -> None:
     with open_sandbox.client(
-        x402=X402(key=KEY, networks=["base-sepolia"]),
+        x402=X402(key=open_sandbox.x402_key, networks=["base-sepolia"]),
         spend=SpendPolicy(per_request="0.05", per_day="1", per_process_only=True),
         store=":memory:",
     ) as client:
@@ -164,6 +164,6 @@ def test_no_secret_is_shown(broke: Sandbox) -> None:
     service = TopUpService(broke.topup_url, token=broke.topup_token)
     x402 = X402(key=KEY, networks=["base"])
     client = broke.client()
-    shown = f"{service!r} {x402!r} {client!r} {SpendPolicy(per_day=1)!r}"
+    shown = f"{service!r} {x402!r} {client!r} {SpendPolicy(per_day=1)!r} {broke!r}"
     for secret in (broke.topup_token, KEY, broke.user_key):
         assert secret not in shown

@@ -50,6 +50,11 @@ class Event(dict[str, "Any"]):
         return _read.text(self.get("payment_id"))
 
     @property
+    def rail(self) -> str | None:
+        """How it is paid: `wallet` or `x402`."""
+        return _read.text(self.get("rail"))
+
+    @property
     def route_id(self) -> str | None:
         """The route that it is about."""
         return _read.text(self.get("route_id"))

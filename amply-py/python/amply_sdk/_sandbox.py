@@ -111,6 +111,11 @@ class Sandbox:
         """The token for `topup_url`."""
         return self._server.topup_token
 
+    @property
+    def x402_key(self) -> str:
+        """A private key to sign open payments with, for this sandbox alone."""
+        return self._server.x402_key
+
     def client(self, **settings: Any) -> Client:
         """A client of this sandbox, with `user_key` unless another `api_key` is given. Settings: those of `Client`."""
         return Client(**{"api_key": self.user_key, "base_url": self.url, **settings})
