@@ -34,6 +34,10 @@ pub(crate) struct Settings {
     pays_first: Option<String>,
     payer_timeout: Option<Duration>,
     payment_headroom: Option<Duration>,
+    report_queue: Option<usize>,
+    outbox_limit: Option<u64>,
+    reports_in_flight: Option<usize>,
+    deliver_in_background: Option<bool>,
     on_event: Option<Arc<Py<PyAny>>>,
     event_loop: EventLoop,
 }
@@ -113,6 +117,10 @@ impl Settings {
             pays_first: get(given, "pays_first")?,
             payer_timeout: limit("payer_timeout")?,
             payment_headroom: limit("payment_headroom")?,
+            report_queue: get(given, "report_queue")?,
+            outbox_limit: get(given, "outbox_limit")?,
+            reports_in_flight: get(given, "reports_in_flight")?,
+            deliver_in_background: get(given, "deliver_in_background")?,
             on_event: get::<Py<PyAny>>(given, "on_event")?.map(Arc::new),
             event_loop: EventLoop::default(),
         })
@@ -174,6 +182,18 @@ impl Settings {
         }
         if let Some(least) = self.payment_headroom {
             builder = builder.payment_headroom(least);
+        }
+        if let Some(most) = self.report_queue {
+            builder = builder.report_queue(most);
+        }
+        if let Some(most) = self.outbox_limit {
+            builder = builder.outbox_limit(most);
+        }
+        if let Some(most) = self.reports_in_flight {
+            builder = builder.reports_in_flight(most);
+        }
+        if let Some(deliver) = self.deliver_in_background {
+            builder = builder.deliver_in_background(deliver);
         }
         if let Some(observer) = &self.on_event {
             let observer = Arc::clone(observer);

@@ -109,6 +109,8 @@ def test_money_that_is_none_is_a_value_error(money: Any) -> None:
         ({"timeout": "5"}, TypeError, "timeout must be a number of seconds or a timedelta, not str"),
         ({"max_attempts": 0}, ValueError, "max_attempts is 0; it must be 1 or more"),
         ({"max_attempts": 1.5}, TypeError, "max_attempts must be an int"),
+        ({"report_queue": 0}, ValueError, "report_queue is 0; it must be 1 or more"),
+        ({"outbox_limit": "9"}, TypeError, "outbox_limit must be an int, not str"),
         ({"spend": 5}, TypeError, "spend must be a SpendPolicy, not int"),
         ({"payer": 5}, TypeError, "payer must be a TopUpService or a callable, not int"),
         ({"payer": print}, ConfigError, "a payer needs a spend policy"),

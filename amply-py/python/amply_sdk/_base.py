@@ -80,6 +80,8 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
     if given.get("pays_first") not in (None, "wallet", "x402"):
         raise ValueError(f"pays_first is {given['pays_first']!r}; it must be 'wallet' or 'x402'")
     settings = dict(given, **_options(given))
+    for name in ("report_queue", "outbox_limit", "reports_in_flight"):
+        _count(name, given.get(name))
     settings["spend"] = None if spend is None else spend._fields
     settings["x402"] = None if x402 is None else x402._fields
     if isinstance(payer, TopUpService):
@@ -93,10 +95,7 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Checks the options that may differ from call to call."""
     _text("principal", given.get("principal"))
     attempts = given.get("max_attempts")
-    if attempts is not None and (isinstance(attempts, bool) or not isinstance(attempts, int)):
-        raise TypeError(f"max_attempts must be an int, not {type(attempts).__name__}")
-    if attempts is not None and not 1 <= attempts < 2**31:
-        raise ValueError(f"max_attempts is {attempts}; it must be 1 or more")
+    _count("max_attempts", attempts)
     return {
         "timeout": _seconds("timeout", given.get("timeout")),
         "attempt_timeout": _seconds("attempt_timeout", given.get("attempt_timeout")),
@@ -104,6 +103,15 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
         "repeat_ambiguous": given.get("repeat_ambiguous"),
         "principal": given.get("principal"),
     }
+
+
+def _count(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not 1 <= value < 2**31:
+        raise ValueError(f"{name} is {value}; it must be 1 or more")
 
 
 def _seconds(name: str, value: Any) -> float | None:

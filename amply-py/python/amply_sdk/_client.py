@@ -37,8 +37,8 @@ class Client(Base):
         connect_timeout: The limit for making a connection, in seconds; 5 unless set.
         max_attempts: At most this many HTTP requests for one call; 3 unless set.
         repeat_ambiguous: Also repeat a route that the server may have seen. It may then be charged more than once.
-        store: The file that keeps what was paid, or `:memory:` for books of this client's own that end with it. A cap over
-            time needs a file.
+        store: The file that keeps what was paid and the reports that wait, or `:memory:` for books of this client's own
+            that end with it. A cap over time needs a file.
         spend: What may be spent. Without it nothing is.
         payer: Who tops up the wallet: a `TopUpService`, or a callable or coroutine function that gets a `TopUpRequest`
             and returns a `Receipt` or raises.
@@ -46,7 +46,11 @@ class Client(Base):
         payment_headroom: What must be left of a call's time for it to begin a payment, in seconds; 5 unless set.
         x402: Pays by the open x402 protocol.
         pays_first: Where a 402 offers both ways to pay: `wallet` (the default) or `x402`.
-        on_event: Told of each step of a payment. It must not block, nor call the client.
+        report_queue: How many reports may wait in memory; 1024 unless set.
+        outbox_limit: How many reports the outbox holds at most; 1,000,000 in a file and 10,000 in memory unless set.
+        reports_in_flight: How many reports are under way at once; 4 unless set.
+        deliver_in_background: False leaves the delivery to `outbox.flush()`, for a process that hands over and ends.
+        on_event: Told of each step of a payment, and what becomes of reports. It must not block, nor call the client.
         ca_bundle: A PEM file with certificates to trust besides those of the system.
         ca_certificate: The same, as the text of such a file.
 
@@ -79,6 +83,10 @@ class Client(Base):
         payment_headroom: float | timedelta | None = None,
         x402: X402 | None = None,
         pays_first: Literal["wallet", "x402"] | None = None,
+        report_queue: int | None = None,
+        outbox_limit: int | None = None,
+        reports_in_flight: int | None = None,
+        deliver_in_background: bool | None = None,
         on_event: Callable[[Event], object] | None = None,
         ca_bundle: str | PathLike[str] | None = None,
         ca_certificate: str | None = None,
