@@ -41,7 +41,8 @@ impl Desk {
         let client = py.detach(|| client.apart()).map_err(|error| error::raised(py, error))?;
         let bell = Bell::new(py, &event_loop)?;
         let done = Arc::new(Done { results: Mutex::default(), bell });
-        let hand_out = HandOut(Arc::clone(&done)).into_pyobject(py)?;
+        let hand_out = HandOut { done: Arc::clone(&done), event_loop: event_loop.clone().unbind() };
+        let hand_out = hand_out.into_pyobject(py)?;
         done.bell.listen(py, &event_loop, hand_out.as_any())?;
         let create_future = event_loop.getattr("create_future")?.unbind();
         Ok(Self { client, event_loop: event_loop.unbind(), create_future, done })
@@ -89,6 +90,13 @@ impl Desk {
     }
 }
 
+/// A client that was never closed must not keep its loop listening.
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.done.bell.ring();
+    }
+}
+
 pub(crate) enum Place {
     Here,
     Elsewhere,
@@ -113,13 +121,16 @@ impl Done {
 
 /// What the loop calls when the bell has rung.
 #[pyclass(frozen, module = "amply_sdk._native")]
-struct HandOut(Arc<Done>);
+struct HandOut {
+    done: Arc<Done>,
+    event_loop: Py<PyAny>,
+}
 
 #[pymethods]
 impl HandOut {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.bell.hear();
-        for (future, outcome) in self.0.take() {
+        self.done.bell.hear();
+        for (future, outcome) in self.done.take() {
             let future = future.bind(py);
             // It was cancelled, and its task comes to an end.
             if future.call_method0(pyo3::intern!(py, "done"))?.is_truthy()? {
@@ -131,6 +142,10 @@ impl HandOut {
                     future.call_method1(pyo3::intern!(py, "set_exception"), (error.into_value(py),))?
                 }
             };
+        }
+        // Neither the client nor a call of it is left.
+        if Arc::strong_count(&self.done) == 1 {
+            self.done.bell.ignore(py, self.event_loop.bind(py));
         }
         Ok(())
     }

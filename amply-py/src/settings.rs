@@ -128,8 +128,10 @@ impl Settings {
 
     /// The loop that coroutines of a payer run on from now on.
     pub(crate) fn on_loop(&self, py: Python<'_>, event_loop: &Py<PyAny>) {
-        let mut kept = self.event_loop.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Some(event_loop.clone_ref(py));
+        let event_loop = event_loop.clone_ref(py);
+        let before = self.event_loop.lock().unwrap_or_else(PoisonError::into_inner).replace(event_loop);
+        // Without the lock: the end of a loop is Python, which may do anything.
+        drop(before);
     }
 
     /// A client of the SDK.

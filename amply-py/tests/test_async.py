@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -194,3 +196,19 @@ def test_options_for_some_calls(sandbox: Sandbox, run: Run) -> None:
                 await client.with_options(timeout=0.1).status()
 
     run(main())
+
+
+def test_a_client_that_was_never_closed_leaves_no_descriptor_in_its_loop(sandbox: Sandbox, run: Run) -> None:
+    async def main() -> None:
+        for _ in range(3):
+            await aclient(sandbox).status()
+        gc.collect()
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(20):
+            await aclient(sandbox).status()
+            gc.collect()
+            await asyncio.sleep(0)
+        assert len(os.listdir("/proc/self/fd")) <= before + 10
+
+    if os.path.exists("/proc/self/fd"):
+        run(main())

@@ -80,3 +80,34 @@ def test_what_is_no_json_is_a_protocol_error_with_what_came(body: bytes) -> None
             client.request("GET", "/x")
         assert caught.value.status == 200
         assert isinstance(caught.value.body, str)
+
+
+def test_a_call_after_a_pause_meets_no_connection_that_the_server_has_closed() -> None:
+    closed = threading.Semaphore(0)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 0.05
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def finish(self) -> None:
+            super().finish()
+            self.connection.close()
+            closed.release()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Client(base_url=f"http://127.0.0.1:{server.server_address[1]}", max_attempts=1) as client:
+            for _ in range(20):
+                assert client.request("POST", "/x", {}) == {}
+                assert closed.acquire(timeout=20)
+        server.shutdown()

@@ -223,7 +223,7 @@ def test_the_end_of_the_interpreter_flushes(sandbox: Sandbox) -> None:
     program = """
         import sys, amply_sdk
         url, key = sys.argv[1:]
-        client = amply_sdk.Client(base_url=url, api_key=key)
+        client = amply_sdk.Client(base_url=url, api_key=key).with_options(timeout=10)
         for n in range(20):
             client.route_task_tracked(f"store {n}k vectors").report_in_background(success=True)
     """

@@ -109,7 +109,7 @@ class AsyncClient(Base):
         options = dict(locals())
         del options["self"]
         copy = type(self).__new__(type(self))
-        copy._core = self._core.with_options(_options(options))
+        copy._keep(self._core.with_options(_options(options)))
         return copy
 
     async def route_task(

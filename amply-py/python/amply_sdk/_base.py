@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _AT_EXIT_S = 2.0
 """How long the end of the interpreter may take for what is not sent yet. A payment that runs has its own limit."""
 
+# Copies with other options too: a client may live on in its copy alone.
 _alive: weakref.WeakSet[Base] = weakref.WeakSet()
 
 
@@ -25,7 +26,10 @@ class Base:
     _core: _native.Core
 
     def _begin(self, settings: dict[str, Any]) -> None:
-        self._core = _native.Core(_settings(settings))
+        self._keep(_native.Core(_settings(settings)))
+
+    def _keep(self, core: _native.Core) -> None:
+        self._core = core
         if not _alive:
             atexit.register(_at_exit)
         _alive.add(self)
@@ -61,7 +65,12 @@ class Base:
 
 def _at_exit() -> None:
     for client in list(_alive):
-        client._core.end(_AT_EXIT_S)
+        try:
+            client._core.end(_AT_EXIT_S)
+        except Exception as error:
+            import logging
+
+            logging.getLogger("amply_sdk").warning("a client could not be closed at the end: %s", error)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class Client(Base):
         options = dict(locals())
         del options["self"]
         copy = type(self).__new__(type(self))
-        copy._core = self._core.with_options(_options(options))
+        copy._keep(self._core.with_options(_options(options)))
         return copy
 
     def route_task(
