@@ -34,6 +34,11 @@ impl<T> Answer<T> {
         std::str::from_utf8(&self.body).unwrap_or_default()
     }
 
+    /// The typed value, the body exactly as the server sent it, and what is known of the call.
+    pub fn into_parts(self) -> (T, Bytes, Meta) {
+        (self.value, self.body, self.meta)
+    }
+
     /// The typed value alone.
     pub fn into_inner(self) -> T {
         self.value
