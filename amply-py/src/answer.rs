@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use amply_sdk::{Answer, KeyKind, Meta, Payment, PrincipalBinding, Route};
+use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use serde_json::value::RawValue;
@@ -17,59 +18,58 @@ pub(crate) trait ToPython: Send + 'static {
 
 /// Status, headers, attempts and time of a call, and of a route whose it was. Read when asked for.
 #[pyclass(frozen, module = "amply_sdk._native")]
-pub(crate) struct Source(Kept);
+pub(crate) struct Source(Box<Known>);
 
-enum Kept {
-    Meta(Box<Meta>),
-    Route(Box<Answer<Route>>),
+struct Known {
+    meta: Meta,
+    /// Of a route alone.
+    principal: Option<PrincipalBinding>,
 }
 
 #[pymethods]
 impl Source {
     /// The fields of `Meta`, by name.
     fn meta<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        match &self.0 {
-            Kept::Meta(meta) => meta_fields(py, meta),
-            Kept::Route(route) => meta_fields(py, route.meta()),
-        }
+        meta_fields(py, &self.0.meta)
     }
 
     /// The fields of `Principal`, by name; None for an answer that is no route.
     fn principal<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        match &self.0 {
-            Kept::Meta(_) => Ok(None),
-            Kept::Route(route) => principal_fields(py, &route.principal()).map(Some),
-        }
+        self.0.principal.as_ref().map(|principal| principal_fields(py, principal)).transpose()
     }
 }
 
-impl ToPython for Answer<Route> {
-    fn to_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let object = json::parse(py, self.text())?;
-        Ok((object, Source(Kept::Route(Box::new(self)))).into_pyobject(py)?.into_any().unbind())
-    }
-}
-
-/// Any other answer, as its text and what is known of the call.
+/// An answer as its text, and what is known of the call. What the SDK has read is let go of on the thread that read it: Python
+/// reads the text, and memory is given back cheapest where it was taken.
 pub(crate) struct Plain {
-    text: String,
-    meta: Meta,
+    body: Bytes,
+    known: Box<Known>,
+}
+
+impl Plain {
+    pub(crate) fn of_route(answer: Answer<Route>) -> Self {
+        let principal = Some(answer.principal());
+        let (_, body, meta) = answer.into_parts();
+        Self { body, known: Box::new(Known { meta, principal }) }
+    }
 }
 
 impl<T> From<Answer<T>> for Plain {
     fn from(answer: Answer<T>) -> Self {
-        let text = match answer.text() {
-            "" => "null".to_owned(),
-            text => text.to_owned(),
-        };
-        Self { text, meta: answer.meta().clone() }
+        let (_, body, meta) = answer.into_parts();
+        Self { body, known: Box::new(Known { meta, principal: None }) }
     }
 }
 
 impl ToPython for Plain {
     fn to_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let object = json::parse(py, &self.text)?;
-        Ok((object, Source(Kept::Meta(Box::new(self.meta)))).into_pyobject(py)?.into_any().unbind())
+        // An empty answer (204, a HEAD) reads as null. The SDK lets nothing through that is not UTF-8.
+        let text = match std::str::from_utf8(&self.body).unwrap_or_default() {
+            "" => "null",
+            text => text,
+        };
+        let object = json::parse(py, text)?;
+        Ok((object, Source(self.known)).into_pyobject(py)?.into_any().unbind())
     }
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn payment<'py>(py: Python<'py>, payment: &Payment) -> PyResult<Bound
 }
 
 pub(crate) fn route(py: Python<'_>, answer: Answer<Route>) -> PyResult<Py<PyAny>> {
-    answer.to_python(py)
+    Plain::of_route(answer).to_python(py)
 }
 
 pub(crate) fn meta_fields<'py>(py: Python<'py>, meta: &Meta) -> PyResult<Bound<'py, PyDict>> {

@@ -5,6 +5,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 
+use crate::answer::Plain;
 use crate::core::Core;
 use crate::desk::Pending;
 use crate::error;
@@ -13,13 +14,13 @@ use crate::error;
 #[pyfunction]
 pub(crate) fn route_task(py: Python<'_>, core: &Core, request: Request) -> PyResult<Py<PyAny>> {
     let request = request.0;
-    core.ask(py, move |client| async move { client.route_task(request).await })
+    core.ask(py, move |client| async move { client.route_task(request).await.map(Plain::of_route) })
 }
 
 #[pyfunction]
 pub(crate) fn route_task_async(py: Python<'_>, core: &Core, request: Request) -> PyResult<Pending> {
     let request = request.0;
-    core.start(py, move |client| async move { client.route_task(request).await })
+    core.start(py, move |client| async move { client.route_task(request).await.map(Plain::of_route) })
 }
 
 /// What `route_task` of the clients takes, in the order of `_base.py`.
