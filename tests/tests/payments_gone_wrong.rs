@@ -359,3 +359,29 @@ sys.stdin.read()";
     let payment = error.payment_problem().unwrap().payment_id().unwrap();
     assert!(store.payments().show(payment).await.unwrap().is_open());
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_that_is_opened_twice_loses_no_payment_when_another_process_closes_it() {
+    const COUNT: &str = "import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+print(store.execute('SELECT count(*) FROM payment').fetchone()[0])
+store.close()";
+
+    let folder = Folder::new("twice");
+    let path = folder.0.join("store.db");
+    // What another process sees: it is the last to close the file, as far as the locks tell it.
+    let count = || {
+        let counted = std::process::Command::new("python3")
+            .args(["-c", COUNT, &path.to_string_lossy()])
+            .output()
+            .unwrap();
+        assert!(counted.status.success(), "{counted:?}");
+        String::from_utf8(counted.stdout).unwrap().trim().to_owned()
+    };
+    let (store, _again) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
+    assert_eq!(count(), "0");
+    let sandbox = broke().await;
+    assert_eq!(outcome(&paying(&sandbox, &store)).await, "answer");
+    assert_eq!(count(), "1");
+}

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::StoreError;
@@ -40,16 +41,27 @@ pub(super) fn prepare(path: &Path) -> Result<Prepared, StoreError> {
         };
         format!("the store `{}` cannot be opened: {why}; name another place for the store", shown(path))
     };
-    let is_new = match private(OpenOptions::new().read(true).write(true).create_new(true)).open(path) {
-        Ok(_) => true,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            OpenOptions::new().read(true).write(true).open(path).map_err(refuse)?;
-            false
-        }
-        Err(error) => return Err(refuse(error)),
-    };
+    let is_new = make_file(path).map_err(refuse)?;
     keep_private(path).map_err(refuse)?;
     Ok(Prepared { is_new })
+}
+
+/// Makes an empty file unless there is one; whether it did.
+///
+/// One that is there is not opened: to close it again would end every lock that this process has on it, and with them the
+/// database's own.
+fn make_file(path: &Path) -> std::io::Result<bool> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    // Nobody of this process finds the file there before it is closed.
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    match private(OpenOptions::new().write(true).create_new(true)).open(path).map(drop) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => match fs::metadata(path)?.is_dir() {
+            true => Err(ErrorKind::IsADirectory.into()),
+            false => Ok(false),
+        },
+        Err(error) => Err(error),
+    }
 }
 
 /// Moves a file that cannot be read out of the way, with what belongs to it. It is never deleted: it may be all that is
