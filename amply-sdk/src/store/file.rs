@@ -1,7 +1,7 @@
 //! The file of a store before a database is in it: its folder, who may read it, and whether its file system will do.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ pub(super) struct Prepared {
 
 /// Makes the folder (0700) and the file (0600) where they are missing, and refuses a place that will not do.
 pub(super) fn prepare(path: &Path) -> Result<Prepared, StoreError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     make_folder(folder).map_err(|error| {
         let why = match error.kind() {
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => "a file is in its place".to_owned(),
@@ -64,24 +64,156 @@ fn make_file(path: &Path) -> std::io::Result<bool> {
     }
 }
 
+/// Which file a path leads to. A file that is moved away keeps those who have it open, who then must not use it any more.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    path: PathBuf,
+    id: Id,
+}
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { path: path.to_owned(), id: id_of(path)? })
+    }
+
+    /// Refuses a path that leads to another file by now, or to none.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match id_of(&self.path) {
+            Ok(id) if id == self.id => Ok(()),
+            _ => Err(format!(
+                "the store `{}` was moved or replaced after it was opened, and is not used any more; start this program again",
+                shown(&self.path)
+            )),
+        }
+    }
+}
+
+/// Device and number.
+#[cfg(unix)]
+type Id = (u64, u64);
+
+#[cfg(unix)]
+fn id_of(path: &Path) -> std::io::Result<Id> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+/// Elsewhere a file that is open cannot be moved away.
+#[cfg(not(unix))]
+type Id = u64;
+
+#[cfg(not(unix))]
+fn id_of(path: &Path) -> std::io::Result<Id> {
+    fs::metadata(path).map(|_| 0)
+}
+
 /// Moves a file that cannot be read out of the way, with what belongs to it. It is never deleted: it may be all that is
 /// known of payments.
-pub(super) fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let seconds = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
-    let aside = beside(path, &format!(".corrupt-{seconds}"));
-    for end in ["-wal", "-shm", ""] {
-        let from = beside(path, end);
-        match fs::rename(&from, beside(&aside, end)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(format!(
-                    "the store `{}` cannot be read, and cannot be set aside: {error}; move it elsewhere by hand",
-                    shown(path)
-                ));
-            }
+///
+/// A mark says so before anything is moved, and stays until [`unmark`]: whoever finds it must see to it that nothing is paid.
+/// One that was left by a process that died on the way goes on where that one stopped.
+pub(super) fn set_aside(path: &Path) -> Result<(), StoreError> {
+    let refuse = |error| {
+        format!(
+            "the store `{}` cannot be read, and cannot be set aside: {error}; move it elsewhere by hand",
+            shown(path)
+        )
+    };
+    let end = end_of_aside(path, mark(path)?);
+    let mut file = private(OpenOptions::new().create(true).truncate(true).write(true))
+        .open(beside(path, MARK))
+        .map_err(refuse)?;
+    file.write_all(end.as_bytes()).and_then(|()| file.sync_all()).map_err(refuse)?;
+    sync_folder(path);
+    let aside = beside(path, &end);
+    for part in PARTS {
+        match fs::rename(beside(path, part), beside(&aside, part)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(refuse(error)),
             _ => {}
         }
     }
-    Ok(aside)
+    sync_folder(path);
+    Ok(())
+}
+
+/// The name of a mark, after the store's.
+const MARK: &str = ".blocked";
+/// The names of a database's files, after the store's; itself last.
+const PARTS: [&str; 3] = ["-wal", "-shm", ""];
+
+/// That a store was set aside, and no new one is blocked yet.
+pub(super) struct Mark {
+    /// The end of the name that it was given; `None` where the mark does not tell.
+    end: Option<String>,
+}
+
+impl Mark {
+    /// What became of the store, and why nothing is paid; for a person.
+    pub(super) fn reason(&self, path: &Path) -> String {
+        let aside = match &self.end {
+            Some(end) => format!("was set aside as `{}`", shown(&beside(path, end))),
+            None => "was to be set aside".to_owned(),
+        };
+        format!(
+            "the store could not be read and {aside}; nothing is paid until somebody has looked what was paid before"
+        )
+    }
+}
+
+pub(super) fn mark(path: &Path) -> Result<Option<Mark>, StoreError> {
+    let name = beside(path, MARK);
+    match fs::read(&name) {
+        Ok(text) => {
+            let end = String::from_utf8(text).ok().filter(|end| {
+                end.strip_prefix(CORRUPT)
+                    .is_some_and(|time| time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+            });
+            Ok(Some(Mark { end }))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("the mark `{}` of the store cannot be read: {error}", shown(&name))),
+    }
+}
+
+/// Takes the mark away, once the new store itself keeps payments from being made.
+pub(super) fn unmark(path: &Path) -> Result<(), StoreError> {
+    let name = beside(path, MARK);
+    // The new file before the mark's end.
+    sync_folder(path);
+    match fs::remove_file(&name) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(format!(
+            "the mark `{}` of the store cannot be removed: {error}; remove it by hand",
+            shown(&name)
+        )),
+        _ => Ok(()),
+    }
+}
+
+const CORRUPT: &str = ".corrupt-";
+
+/// The end of a name that nothing has yet. What was begun under one is ended under it.
+fn end_of_aside(path: &Path, begun: Option<Mark>) -> String {
+    let is_free = |end: &String| !PARTS.iter().any(|part| beside(&beside(path, end), part).exists());
+    let is_whole = |end: &String| beside(path, end).exists();
+    if let Some(end) = begun.and_then(|mark| mark.end).filter(|end| !is_whole(end)) {
+        return end;
+    }
+    let seconds = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    let mut end = format!("{CORRUPT}{seconds}");
+    for number in 2_u32.. {
+        if is_free(&end) {
+            break;
+        }
+        end = format!("{CORRUPT}{seconds}-{number}");
+    }
+    end
+}
+
+/// Best effort: not every file system can.
+fn sync_folder(path: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    }
 }
 
 /// Lets one process at a time look whether a store is to be set aside. The lock ends with the guard.
@@ -96,6 +228,10 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
 /// A path for a person.
 pub(super) fn shown(path: &Path) -> String {
     one_line(&path.to_string_lossy(), 200)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {

@@ -12,7 +12,7 @@ use rusqlite::{
 };
 
 use self::outbox::Desk;
-use super::file::{self, shown};
+use super::file::{self, Identity, shown};
 use super::outbox::Job;
 use super::rows::{Block, Query, Rows, StoreError};
 use super::{Place, Store, Work};
@@ -137,63 +137,76 @@ impl Store {
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        open(path).map(Self::at).map_err(Error::Store)
+        // Whatever folder the process works in later.
+        let whole = std::path::absolute(path)
+            .map_err(|error| Error::Store(format!("the store `{}` has no place: {error}", shown(path))))?;
+        open(&whole).map(Self::at).map_err(Error::Store)
     }
 }
 
 struct InFile {
     path: PathBuf,
     is_new: bool,
+    file: Identity,
     connection: Mutex<Connection>,
     /// Opened at first need: most who pay report nothing, and the other way round.
     desk: Mutex<Option<Desk>>,
 }
 
 fn open(path: &Path) -> Result<InFile, StoreError> {
-    let prepared = file::prepare(path)?;
-    let kept = |connection, is_new| InFile {
+    let mut is_new = file::prepare(path)?.is_new;
+    let kept = |(connection, file), is_new| InFile {
         path: path.to_owned(),
         is_new,
+        file,
         connection: Mutex::new(connection),
         desk: Mutex::default(),
     };
-    match connect(path) {
-        Ok(connection) => return Ok(kept(connection, prepared.is_new)),
-        Err(Trouble::Other(why)) => return Err(why),
-        Err(Trouble::Corrupt(_)) => {}
+    match connect(path, Turn::Any) {
+        Ok(opened) => return Ok(kept(opened, is_new)),
+        // A file that is just being moved away can fail in any way.
+        Err(Trouble::Other(why)) if file::mark(path)?.is_none() => return Err(why),
+        Err(_) => {}
     }
     let _one_at_a_time = file::lock(path)?;
-    // Another process may have mended it meanwhile.
-    match connect(path) {
-        Ok(connection) => return Ok(kept(connection, false)),
-        Err(Trouble::Other(why)) => return Err(why),
+    // Another process may have set it aside meanwhile, or have died on the way.
+    is_new |= file::prepare(path)?.is_new;
+    match connect(path, Turn::Alone) {
+        Ok(opened) => return Ok(kept(opened, is_new)),
         Err(Trouble::Corrupt(_)) => {}
+        Err(trouble) => return Err(trouble.into_words(path)),
     }
-    let aside = file::set_aside(path)?;
+    file::set_aside(path)?;
     file::prepare(path)?;
-    let connection = connect(path).map_err(|trouble| trouble.words().to_owned())?;
-    let reason = format!(
-        "the store could not be read and was set aside as `{}`; nothing is paid until somebody has looked what was paid before",
-        shown(&aside)
-    );
-    tracing::warn!("{reason}");
-    connection
-        .execute("INSERT INTO block (reason, created_ms) VALUES (?1, unixepoch() * 1000)", [&reason])
-        .map_err(|error| trouble(path, error).words().to_owned())?;
-    Ok(kept(connection, true))
+    let opened = connect(path, Turn::Alone).map_err(|trouble| trouble.into_words(path))?;
+    Ok(kept(opened, true))
+}
+
+/// Who opens a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Any number at once.
+    Any,
+    /// The one process that holds the store's lock, and may change which file it is.
+    Alone,
 }
 
 /// What keeps a file from being used.
 enum Trouble {
     /// What is in it cannot be read.
     Corrupt(String),
+    /// It is being set aside, or was, and the new one is not blocked yet.
+    SetAside,
     Other(String),
 }
 
 impl Trouble {
-    fn words(&self) -> &str {
+    fn into_words(self, path: &Path) -> String {
         match self {
             Self::Corrupt(words) | Self::Other(words) => words,
+            Self::SetAside => {
+                format!("the store `{}` was moved or replaced while it was opened; try again", shown(path))
+            }
         }
     }
 }
@@ -206,8 +219,9 @@ fn open_connection(path: &Path) -> Result<Connection, Trouble> {
     Ok(connection)
 }
 
-fn connect(path: &Path) -> Result<Connection, Trouble> {
+fn connect(path: &Path, turn: Turn) -> Result<(Connection, Identity), Trouble> {
     let refuse = |error| trouble(path, error);
+    let file = Identity::of(path).map_err(|_| Trouble::SetAside)?;
     let mut connection = open_connection(path)?;
     let number = |connection: &Connection, name: &str| {
         connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(refuse)
@@ -222,10 +236,32 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
     migrate(path, &mut connection)?;
     let finding: String =
         connection.query_row("PRAGMA quick_check('payment')", [], |row| row.get(0)).map_err(refuse)?;
-    match finding.as_str() {
-        "ok" => Ok(connection),
-        _ => Err(Trouble::Corrupt(format!("the store `{}` is damaged: {finding}", shown(path)))),
+    if finding != "ok" {
+        return Err(Trouble::Corrupt(format!("the store `{}` is damaged: {finding}", shown(path))));
     }
+    // What was opened is what the path leads to.
+    file.check().map_err(|_| Trouble::SetAside)?;
+    // Whoever makes a new file in place of one that was set aside leaves the mark until the block is in the new one. So a
+    // file without a mark is one that may pay, or is blocked.
+    if let Some(mark) = file::mark(path).map_err(Trouble::Other)? {
+        if turn == Turn::Any {
+            return Err(Trouble::SetAside);
+        }
+        let reason = mark.reason(path);
+        tracing::warn!("{reason}");
+        block(&connection, &reason).map_err(refuse)?;
+        file::unmark(path).map_err(Trouble::Other)?;
+    }
+    Ok((connection, file))
+}
+
+/// Keeps payments from being made, until a person says that they may.
+fn block(connection: &Connection, reason: &str) -> rusqlite::Result<usize> {
+    connection.execute(
+        "INSERT INTO block (reason, created_ms) SELECT ?1, unixepoch() * 1000 \
+         WHERE NOT EXISTS (SELECT 1 FROM block WHERE reason = ?1)",
+        [reason],
+    )
 }
 
 fn check(
@@ -298,20 +334,23 @@ fn trouble(path: &Path, error: rusqlite::Error) -> Trouble {
 
 impl Place for InFile {
     fn transaction(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
-        let refuse = |error| trouble(&self.path, error).words().to_owned();
+        let refuse = |error| trouble(&self.path, error).into_words(&self.path);
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         // Immediate: what was read must still hold when it is written.
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refuse)?;
+        self.file.check()?;
         work(&mut InTransaction { connection: &transaction, path: &self.path })?;
-        transaction.commit().map_err(refuse)
+        transaction.commit().map_err(refuse)?;
+        // What was kept in a file that was moved away meanwhile is not gone on with.
+        self.file.check()
     }
 
     fn hand_in(&self, job: Box<dyn Job>) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         let desk = match &*desk {
             Some(desk) => desk,
-            None => match Desk::open(&self.path) {
+            None => match Desk::open(&self.path, &self.file) {
                 Ok(opened) => desk.insert(opened),
                 Err(why) => return job.ended(Err(why)),
             },
@@ -335,7 +374,7 @@ struct InTransaction<'a> {
 
 impl InTransaction<'_> {
     fn refuse(&self, error: rusqlite::Error) -> StoreError {
-        trouble(self.path, error).words().to_owned()
+        trouble(self.path, error).into_words(self.path)
     }
 
     fn read(&self, query: Query<'_>) -> rusqlite::Result<Vec<Payment>> {

@@ -12,6 +12,7 @@ use rusqlite::{
 
 use super::{open_connection, trouble};
 use crate::store::StoreError;
+use crate::store::file::Identity;
 use crate::store::outbox::{Added, FAR_MS, GONE, Job, Letter, LetterState, Letters, Sender, Tried, Waiting};
 
 /// How much work one commit takes at most.
@@ -26,13 +27,14 @@ const COLUMNS: &str = "id, base_url, principal, route_id, provider_id, idempoten
 pub(super) struct Desk(Jobs<Box<dyn Job>>);
 
 impl Desk {
-    /// Starts the thread. It opens the file itself, so that whoever hands in waits for no disk.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Starts the thread. It opens the file itself, so that whoever hands in waits for no disk; it must be the file that is
+    /// open already.
+    pub(super) fn open(path: &Path, file: &Identity) -> Result<Self, StoreError> {
         let (jobs, handed_in) = mpsc::channel();
-        let path = path.to_owned();
+        let (path, file) = (path.to_owned(), file.clone());
         std::thread::Builder::new()
             .name("amply-outbox".to_owned())
-            .spawn(move || serve(&path, &handed_in))
+            .spawn(move || serve(&path, &file, &handed_in))
             .map_err(|error| format!("the thread of the store's outbox cannot be started: {error}"))?;
         Ok(Self(jobs))
     }
@@ -44,17 +46,18 @@ impl Desk {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let connection = open_connection(path).map_err(|trouble| trouble.words().to_owned())?;
+fn connect(path: &Path, file: &Identity) -> Result<Connection, StoreError> {
+    let connection = open_connection(path).map_err(|trouble| trouble.into_words(path))?;
+    file.check()?;
     connection
         .pragma_update(None, "synchronous", "NORMAL")
-        .map_err(|error| trouble(path, error).words().to_owned())?;
+        .map_err(|error| trouble(path, error).into_words(path))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
 
 /// Does what is handed in until nobody can hand in any more.
-fn serve(path: &Path, handed_in: &Receiver<Box<dyn Job>>) {
+fn serve(path: &Path, file: &Identity, handed_in: &Receiver<Box<dyn Job>>) {
     let mut connection = None;
     let mut rows = None;
     let mut batch: Vec<Box<dyn Job>> = Vec::new();
@@ -67,9 +70,9 @@ fn serve(path: &Path, handed_in: &Receiver<Box<dyn Job>>) {
         }
         // One that could not be opened is tried again with the next work.
         let end = match &mut connection {
-            Some(connection) => together(connection, path, &mut rows, &mut batch),
-            None => connect(path)
-                .and_then(|opened| together(connection.insert(opened), path, &mut rows, &mut batch)),
+            Some(connection) => together(connection, path, file, &mut rows, &mut batch),
+            None => connect(path, file)
+                .and_then(|opened| together(connection.insert(opened), path, file, &mut rows, &mut batch)),
         };
         if end.is_err() {
             rows = None;
@@ -84,16 +87,19 @@ fn serve(path: &Path, handed_in: &Receiver<Box<dyn Job>>) {
 fn together(
     connection: &mut Connection,
     path: &Path,
+    file: &Identity,
     rows: &mut Option<i64>,
     batch: &mut [Box<dyn Job>],
 ) -> Result<(), StoreError> {
-    let refuse = |error| trouble(path, error).words().to_owned();
+    let refuse = |error| trouble(path, error).into_words(path);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refuse)?;
+    file.check()?;
     let mut letters = InTransaction { connection: &transaction, path, rows, is_full: false };
     for job in batch {
         job.run(&mut letters)?;
     }
-    transaction.commit().map_err(refuse)
+    transaction.commit().map_err(refuse)?;
+    file.check()
 }
 
 struct InTransaction<'a> {
@@ -107,7 +113,7 @@ struct InTransaction<'a> {
 
 impl InTransaction<'_> {
     fn refuse(&self, error: rusqlite::Error) -> StoreError {
-        trouble(self.path, error).words().to_owned()
+        trouble(self.path, error).into_words(self.path)
     }
 
     fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {

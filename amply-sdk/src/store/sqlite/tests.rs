@@ -52,6 +52,12 @@ fn begin(store: &Store) -> Result<(), Error> {
     runtime.block_on(ledger.begin(wanted, &policy)).map(|_| ())
 }
 
+/// What looking into the outbox says.
+fn reports(store: &Store) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(store.letters(|letters| letters.list(10))).map(|_| ())
+}
+
 #[cfg(unix)]
 #[test]
 fn folder_and_file_are_for_their_owner_alone_whatever_they_were() {
@@ -135,6 +141,106 @@ fn a_damaged_ledger_is_set_aside_too() {
     let store = Store::open(folder.file()).unwrap();
     assert_eq!(begin(&store).unwrap_err().code(), "store");
     assert!(folder.names().iter().any(|name| name.starts_with("store.db.corrupt-")), "{:?}", folder.names());
+}
+
+#[test]
+fn a_store_whose_setting_aside_was_cut_short_anywhere_pays_nothing_until_somebody_says_so() {
+    // After the mark, after each file that was moved, and after the new file was made.
+    for step in 0..=4 {
+        let folder = Folder::new();
+        fs::create_dir_all(folder.0.join("state")).unwrap();
+        let parts = ["-wal", "-shm", ""].map(|end| {
+            let mut name = folder.file().into_os_string();
+            name.push(end);
+            PathBuf::from(name)
+        });
+        for part in &parts {
+            fs::write(part, "this is no database, and long enough to be looked at as one".repeat(40))
+                .unwrap();
+        }
+        let end = ".corrupt-1767268800";
+        fs::write(folder.0.join("state/store.db.blocked"), end).unwrap();
+        for part in parts.iter().take(step) {
+            let name = part.to_str().unwrap().replace("store.db", &format!("store.db{end}"));
+            fs::rename(part, name).unwrap();
+        }
+        if step == 4 {
+            fs::write(folder.file(), "").unwrap();
+        }
+        let store = Store::open(folder.file()).unwrap();
+        let error = begin(&store).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("set aside as `{}{end}`", folder.file().display())),
+            "{step}: {error}"
+        );
+        // What was moved already is with the rest.
+        for part in ["-wal", "-shm"].into_iter().take(step).chain([""]) {
+            let name = format!("store.db{end}{part}");
+            assert!(folder.names().contains(&name), "{step}: {name} in {:?}", folder.names());
+        }
+        assert!(!folder.names().contains(&"store.db.blocked".to_owned()), "{step}: {:?}", folder.names());
+        let again = Store::open(folder.file()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        assert!(runtime.block_on(again.payments().unblock()).unwrap());
+        begin(&Store::open(folder.file()).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn a_mark_that_was_not_written_to_its_end_blocks_all_the_same() {
+    let folder = Folder::new();
+    drop(Store::open(folder.file()).unwrap());
+    fs::write(folder.0.join("state/store.db.blocked"), ".corr").unwrap();
+    let error = begin(&Store::open(folder.file()).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("could not be read") && error.contains("amply payments unblock"), "{error}");
+}
+
+#[test]
+fn a_store_that_another_process_is_setting_aside_is_waited_for_and_then_blocked() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.0.join("state")).unwrap();
+    fs::write(folder.file(), "this is no database, and long enough to be looked at as one".repeat(40))
+        .unwrap();
+    let held = file::lock(&folder.file()).unwrap();
+    file::set_aside(&folder.file()).unwrap();
+    file::prepare(&folder.file()).unwrap();
+    // The new file is there, and empty.
+    let (tell, told) = std::sync::mpsc::channel();
+    let path = folder.file();
+    let other = std::thread::spawn(move || tell.send(begin(&Store::open(path).unwrap())).unwrap());
+    let early = told.recv_timeout(Duration::from_millis(300));
+    assert!(matches!(early, Err(std::sync::mpsc::RecvTimeoutError::Timeout)), "{early:?}");
+    drop(held);
+    let error = told.recv().unwrap().unwrap_err().to_string();
+    assert!(error.contains("set aside as"), "{error}");
+    other.join().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn whoever_had_a_file_open_that_was_set_aside_pays_and_reports_from_neither() {
+    let folder = Folder::new();
+    let store = Store::open(folder.file()).unwrap();
+    begin(&store).unwrap();
+    // Another process finds it damaged.
+    file::set_aside(&folder.file()).unwrap();
+    let new = Store::open(folder.file()).unwrap();
+    let moved = "was moved or replaced after it was opened";
+    let error = begin(&store).unwrap_err();
+    assert_eq!(error.code(), "store");
+    assert!(error.to_string().contains(moved), "{error}");
+    assert!(list(&store.payments()).unwrap_err().to_string().contains(moved));
+    assert!(reports(&store).unwrap_err().to_string().contains(moved));
+    // Also after a person has looked.
+    assert!(begin(&new).unwrap_err().to_string().contains("set aside as"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(new.payments().unblock()).unwrap();
+    begin(&new).unwrap();
+    reports(&new).unwrap();
+    assert!(begin(&store).unwrap_err().to_string().contains(moved));
+    // The reports of one that was open before.
+    file::set_aside(&folder.file()).unwrap();
+    assert!(reports(&new).unwrap_err().to_string().contains(moved));
 }
 
 #[test]
