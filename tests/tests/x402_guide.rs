@@ -43,6 +43,7 @@ fn arrange(code: &str, sandbox: &Sandbox) -> usize {
         }
         "unknown_version" => Offering::new().set_around("/x402Version", 3),
         "malformed_offers" => Offering::new().set_around("/accepts", json!({})),
+        "too_many_offers" => Offering::new().set_around("/accepts", json!(vec![0; 65])),
         "malformed_offer" => Offering::new().set_around("/accepts", json!(["no offer"])),
         "no_amount" => Offering::new().set_around("/accepts", json!([])),
         "unknown_scheme" => Offering::new().set("/scheme", "upto"),

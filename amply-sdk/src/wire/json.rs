@@ -162,6 +162,49 @@ impl<T: FromJson> FromJson for Vec<T> {
     }
 }
 
+/// The first items of a list, this many at most: a long one takes no more room than its text.
+#[cfg(feature = "x402-evm")]
+pub(crate) struct First<const MOST: usize> {
+    pub(crate) items: Vec<RawJson>,
+    pub(crate) has_more: bool,
+}
+
+#[cfg(feature = "x402-evm")]
+impl<const MOST: usize> FromJson for First<MOST> {
+    fn from_json(part: Part<'_>) -> Option<Self> {
+        let mut items = serde_json::Deserializer::from_str(part.text);
+        let (first, has_more) = serde::Deserializer::deserialize_seq(&mut items, FirstItems::<MOST>).ok()?;
+        items.end().ok()?;
+        let items = first.into_iter().map(|item| Part { text: item.get(), ..part }.keep()).collect();
+        Some(Self { items, has_more })
+    }
+}
+
+#[cfg(feature = "x402-evm")]
+struct FirstItems<const MOST: usize>;
+
+#[cfg(feature = "x402-evm")]
+impl<'de, const MOST: usize> serde::de::Visitor<'de> for FirstItems<MOST> {
+    type Value = (Vec<&'de RawValue>, bool);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut items, mut has_more) = (Vec::new(), false);
+        while items.len() < MOST
+            && let Some(item) = list.next_element()?
+        {
+            items.push(item);
+        }
+        while list.next_element::<serde::de::IgnoredAny>()?.is_some() {
+            has_more = true;
+        }
+        Ok((items, has_more))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

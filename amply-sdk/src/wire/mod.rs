@@ -24,6 +24,8 @@ pub use billing::BillingStatus;
 pub(crate) use error_body::ErrorBody;
 pub(crate) use fields::{Fields, FromFields, check_depth, raw_fields, text_of};
 pub use health::{Health, HealthState, ProviderHealth};
+#[cfg(feature = "x402-evm")]
+pub(crate) use json::First;
 #[cfg(test)]
 pub(crate) use json::raw;
 pub use json::{Extra, RawJson};

@@ -19,10 +19,13 @@ use super::header;
 use super::network::{Asset, Network};
 use crate::money::Usd;
 use crate::text::one_line;
-use crate::wire::{Fields, FromFields, RawJson, check_depth, read, text_of};
+use crate::wire::{Fields, First, FromFields, RawJson, check_depth, read, text_of};
 
 /// The window in which an offer may be settled, in seconds, where the policy says nothing else.
 pub(crate) const TIMEOUT_SECONDS: RangeInclusive<u64> = 10..=600;
+
+/// No server needs more offers than this, each network and token that there is included.
+const MOST_OFFERS: usize = 64;
 
 /// What a 402 offers.
 #[derive(Clone, Debug)]
@@ -114,7 +117,7 @@ impl OfferSet {
     pub(crate) fn choose(&self, terms: &Terms<'_>) -> Result<Chosen, NoOffer> {
         let (mut best, mut refused) = (None::<Chosen>, Vec::new());
         for (index, entry) in self.entries.iter().enumerate() {
-            match self.judge(entry, terms) {
+            match self.judge(index, entry, terms) {
                 Ok(chosen) => {
                     let rank = |chosen: &Chosen| {
                         (
@@ -132,7 +135,12 @@ impl OfferSet {
         best.ok_or(NoOffer { refused })
     }
 
-    fn judge(&self, entry: &Entry, terms: &Terms<'_>) -> Result<Chosen, (OfferRefusal, Breaks)> {
+    fn judge(
+        &self,
+        index: usize,
+        entry: &Entry,
+        terms: &Terms<'_>,
+    ) -> Result<Chosen, (OfferRefusal, Breaks)> {
         let others = |reason| (reason, Breaks::Others);
         let malformed = || others(OfferRefusal::Malformed);
         let version = entry.version.ok_or_else(malformed)?;
@@ -159,6 +167,7 @@ impl OfferSet {
             (Ok(_), Err(reason)) => return Err(others(reason)),
         };
         Ok(Chosen {
+            index,
             version,
             offer: entry.offer.clone(),
             resource: self.resource.clone(),
@@ -280,6 +289,8 @@ impl Terms<'_> {
 /// The offer that is paid.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
+    /// Its place in the server's list.
+    pub(crate) index: usize,
     pub(crate) version: Version,
     /// As it came.
     pub(crate) offer: RawJson,
@@ -463,6 +474,8 @@ pub(crate) enum ChallengeRefusal {
     UnknownVersion(String),
     /// The offers are not a list.
     MalformedOffers,
+    /// There are more offers than are looked at.
+    TooManyOffers,
     /// When the challenge ends cannot be read.
     BadExpiry(String),
     /// The challenge's time is over.
@@ -476,6 +489,7 @@ impl ChallengeRefusal {
             Self::MalformedHeader => "malformed_header",
             Self::UnknownVersion(_) => "unknown_version",
             Self::MalformedOffers => "malformed_offers",
+            Self::TooManyOffers => "too_many_offers",
             Self::BadExpiry(_) => "bad_expiry",
             Self::Expired => "expired",
         }
@@ -490,6 +504,9 @@ impl fmt::Display for ChallengeRefusal {
                 write!(f, "the server's payment offers are of x402 version {version}; 1 and 2 are known")
             }
             Self::MalformedOffers => f.write_str("the server's payment offers are not a list"),
+            Self::TooManyOffers => {
+                write!(f, "the server makes more than {MOST_OFFERS} payment offers, which are not looked at")
+            }
             Self::BadExpiry(text) => write!(f, "the server's challenge ends at {text}, which is no time"),
             Self::Expired => f.write_str("the server's challenge has expired; make the call again"),
         }
@@ -637,8 +654,11 @@ fn entries(
     accepts: Option<&RawJson>,
     version: impl Fn(&RawJson) -> Option<Version>,
 ) -> Result<Vec<Entry>, ChallengeRefusal> {
-    let offers: Vec<RawJson> = accepts.and_then(read).ok_or(ChallengeRefusal::MalformedOffers)?;
-    Ok(offers.into_iter().map(|offer| Entry { version: version(&offer), offer }).collect())
+    let offers: First<MOST_OFFERS> = accepts.and_then(read).ok_or(ChallengeRefusal::MalformedOffers)?;
+    if offers.has_more {
+        return Err(ChallengeRefusal::TooManyOffers);
+    }
+    Ok(offers.items.into_iter().map(|offer| Entry { version: version(&offer), offer }).collect())
 }
 
 /// The version that the fields of an offer belong to.

@@ -417,3 +417,26 @@ fn the_networks_that_are_offered_are_told_once_each_and_in_order_whatever_else_i
     let within = body(challenge(json!({"accepts": accepts}))).unwrap().unwrap();
     assert_eq!(within.networks(), [Network::BASE_SEPOLIA, Network::POLYGON]);
 }
+
+#[test]
+fn more_offers_than_anybody_needs_are_refused_unread() {
+    let offers = |count: usize| json!({"x402Version": 1, "accepts": vec![v1(); count]});
+    assert!(body(offers(64)).unwrap().unwrap().choose(&terms()).is_ok());
+    let many = format!(r#"{{"x402Version":1,"accepts":[{}0]}}"#, "0,".repeat(1_000_000));
+    let in_amplys_own = challenge(json!({"accepts": vec![v2(); 65]}));
+    let in_header = json!({"x402Version": 2, "accepts": vec![json!(0); 65]}).to_string();
+    let in_header = HeaderMap::from_iter([(
+        http::HeaderName::from_static(header::OFFERS),
+        header::encode(&in_header).unwrap(),
+    )]);
+    for refused in [
+        body(offers(65)),
+        OfferSet::read(&HeaderMap::new(), &many.into()),
+        body(in_amplys_own),
+        OfferSet::read(&in_header, &Bytes::from_static(b"{}")),
+    ] {
+        let refusal = refused.unwrap_err();
+        assert_eq!(refusal.code(), "too_many_offers");
+        assert!(refusal.to_string().contains("more than 64"), "{refusal}");
+    }
+}
