@@ -99,9 +99,14 @@ impl BaseUrl {
         self.0.scheme() == "https"
     }
 
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
     /// The address of a page for people on the API's site.
     pub(crate) fn page(&self, path: &str) -> String {
-        format!("{}{path}", self.0.origin().ascii_serialization())
+        format!("{}{path}", self.origin())
     }
 
     pub(crate) fn url(&self) -> &Url {

@@ -66,7 +66,7 @@ fn arrange(code: &str, sandbox: &Sandbox) -> usize {
 #[tokio::test]
 async fn what_is_refused_is_refused_by_the_code_that_the_guide_says() {
     let rows = table("docs/x402.md", "What is refused");
-    assert_eq!(rows.len(), 20);
+    assert_eq!(rows.len(), 21);
     for row in rows {
         let [code, _] = row.as_slice() else { panic!("{row:?}") };
         let payments = match code.as_str() {

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 
 #[cfg(feature = "x402-evm")]
-pub(crate) use self::open::{EndedOpen, OpenTerms, WantedOpen};
+pub(crate) use self::open::{BegunOpen, EndedOpen, OpenTerms, WantedOpen};
 use super::policy::{Cap, SpendPolicy};
 use super::record::{PaidAnswer, PaidCall, Payment, PaymentState, Rail, Receipt, Verdict, WalletId};
 use crate::error::Error;
@@ -192,6 +192,7 @@ impl Ledger {
                     }
                     payment.receipt = Some(receipt);
                     payment.reason = None;
+                    payment.prove_settled();
                 }
                 (Ended::Rejected(why), Sent) if first => {
                     payment.state = Rejected;
@@ -231,11 +232,12 @@ impl Ledger {
         self.transaction(move |rows| books.open_for(rows, &wallet, principal_id.as_deref())).await
     }
 
-    /// Takes note of a balance that was seen: it may show that a payment's money has arrived.
+    /// Takes note of a balance that was seen: it may show that a payment's money has arrived. A person who has looked knows
+    /// more than a balance does.
     pub(crate) async fn seen(&self, id: &str, balance: Option<Usd>) -> Result<Payment, Error> {
         let now = self.clock.now_ms();
         self.change(id, move |payment| {
-            if payment.is_shown_by(balance) {
+            if payment.verdict != Some(Verdict::Rejected) && payment.is_shown_by(balance) {
                 payment.state = PaymentState::Settled;
                 payment.ended_ms = Some(now);
                 payment.reason = None;
@@ -316,27 +318,24 @@ impl Ledger {
 
     /// Writes a person's verdict on a payment that nothing else tells of.
     pub(crate) async fn resolve(&self, id: &str, verdict: Verdict) -> Result<Payment, Error> {
-        let payment = self.look(id).await?;
-        if payment.is_running() {
-            return Err(Error::invalid(
-                "payment",
-                format!("the payment {id} is still running; wait until it has ended"),
-            ));
-        }
-        if !payment.is_open() {
-            let word = payment.verdict.map_or(payment.state.as_str(), Verdict::as_str);
-            return Err(Error::invalid(
-                "payment",
-                format!("the payment {id} is {word} already; there is nothing to resolve"),
-            ));
-        }
-        self.change(id, move |payment| {
-            if payment.is_open() && !payment.is_running() {
+        let (books, wanted) = (self.books(), id.to_owned());
+        let found = self.transaction(move |rows| {
+            let Some(mut payment) = find(rows, &wanted)? else { return Ok(None) };
+            let mut is_changed = books.bury(&mut payment);
+            let refusal = books.why_not_resolved(&payment);
+            if refusal.is_none() {
                 payment.verdict = Some(verdict);
+                is_changed = true;
             }
-            Ok(())
-        })
-        .await
+            if is_changed {
+                rows.update(&payment)?;
+            }
+            Ok(Some((payment, refusal)))
+        });
+        match found.await?.ok_or_else(|| none_of(id))? {
+            (payment, None) => Ok(payment),
+            (_, Some(why)) => Err(Error::invalid("payment", format!("the payment {id} {why}"))),
+        }
     }
 
     /// Why nothing is paid until a person has looked; `None` where payments may be made.
@@ -384,13 +383,7 @@ impl Ledger {
             }
             Ok(Some(payment))
         });
-        found.await?.ok_or_else(|| {
-            let id = one_line(id, 80);
-            Error::invalid(
-                "payment",
-                format!("the ledger has no payment `{id}`; `amply payments list` shows those it has"),
-            )
-        })
+        found.await?.ok_or_else(|| none_of(id))
     }
 
     /// Where the store may block, its work is done off the threads that others wait on.
@@ -508,10 +501,36 @@ impl Books {
     fn spent_today(&self, rows: &mut dyn Rows) -> Result<(i64, Usd), StoreError> {
         let clock = self.clock.now_ms().div_euclid(DAY_MS);
         let today = rows.newest_day()?.map_or(clock, |newest| newest.max(clock));
-        let counted = rows.select(Query::Day(today))?.into_iter().filter(|payment| payment.counts_on(today));
-        let spent = counted.into_iter().try_fold(Usd::ZERO, |sum, payment| sum.checked_add(payment.amount));
-        let spent = spent.ok_or("the payments of today add up to more than can be counted")?;
+        let mut spent = Usd::ZERO;
+        for mut payment in rows.select(Query::Day(today))? {
+            // An intent that nobody carries on takes nothing. That is written down, so that nobody does.
+            if self.bury(&mut payment)
+                && let Some(mut whole) = find(rows, &payment.id)?
+                && self.bury(&mut whole)
+            {
+                rows.update(&whole)?;
+            }
+            if payment.counts_on(today) {
+                spent = spent
+                    .checked_add(payment.amount)
+                    .ok_or("the payments of today add up to more than can be counted")?;
+            }
+        }
         Ok((today, spent))
+    }
+
+    /// Why a person may not say what became of a payment; `None` where one may.
+    fn why_not_resolved(&self, payment: &Payment) -> Option<String> {
+        if payment.is_running() {
+            return Some("is still running; wait until it has ended".to_owned());
+        }
+        if !payment.is_open() {
+            let word = payment.verdict.map_or(payment.state.as_str(), Verdict::as_str);
+            return Some(format!("is {word} already; there is nothing to resolve"));
+        }
+        // Its payer may say yes yet.
+        (payment.lease_until_ms > self.clock.now_ms())
+            .then(|| "is being asked again what became of it; wait until that has ended".to_owned())
     }
 
     fn open_for(
@@ -557,6 +576,14 @@ impl Books {
     fn lease_end(&self) -> i64 {
         self.clock.now_ms().saturating_add(ms(self.lease))
     }
+}
+
+fn none_of(id: &str) -> Error {
+    let id = one_line(id, 80);
+    Error::invalid(
+        "payment",
+        format!("the ledger has no payment `{id}`; `amply payments list` shows those it has"),
+    )
 }
 
 fn find(rows: &mut dyn Rows, id: &str) -> Result<Option<Payment>, StoreError> {

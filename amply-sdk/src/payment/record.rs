@@ -263,6 +263,25 @@ impl Payment {
         self.verdict.is_none() && matches!(self.state, PaymentState::Intent | PaymentState::Sent)
     }
 
+    /// Takes note of a proof that money moved, which a person who said otherwise did not have. That one stays resolved, as
+    /// others may have been begun since.
+    pub(crate) fn prove_settled(&mut self) {
+        if self.verdict == Some(Verdict::Rejected) {
+            self.verdict = Some(Verdict::Settled);
+        }
+    }
+
+    /// Whether money moved, as far as is known without a person.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.state, PaymentState::Settled | PaymentState::SettledNotApplied)
+    }
+
+    /// Whether it is a signature that has left the process, and is awaited no more.
+    pub(crate) fn has_left_and_ended(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.has_left)
+            && !matches!(self.state, PaymentState::Intent | PaymentState::Sent)
+    }
+
     /// Whether it uses up a cap at all. A signature that has left the process does, whatever the server said of it: it may be
     /// used until its time is over.
     pub(crate) fn counts(&self) -> bool {

@@ -12,15 +12,23 @@ pub(super) struct Memory {
 
 impl Rows for Memory {
     fn select(&mut self, query: Query<'_>) -> Result<Vec<Payment>, StoreError> {
+        let payments = self.payments.iter();
         let is_asked_for = |payment: &&Payment| match query {
             Query::All => true,
             Query::Id(id) => payment.id == id,
-            Query::Open => payment.is_open(),
+            Query::Open => payment.rail == Rail::Wallet && payment.is_open(),
             Query::Day(day) => payment.counts_on(day),
             Query::LedBy(call_key) => payment.was_led_by(call_key),
-            Query::OpenOf(base_url) => payment.rail == Rail::X402 && payment.base_url == base_url,
+            Query::FirstSettled(at) => at.has(payment) && payment.is_settled(),
+            Query::LatestEnded(at, _) => at.has(payment) && payment.has_left_and_ended(),
         };
-        Ok(self.payments.iter().filter(is_asked_for).cloned().collect())
+        Ok(match query {
+            Query::FirstSettled(_) => payments.filter(is_asked_for).take(1).cloned().collect(),
+            Query::LatestEnded(_, most) => {
+                payments.rev().filter(is_asked_for).take(most as usize).cloned().collect()
+            }
+            _ => payments.filter(is_asked_for).cloned().collect(),
+        })
     }
 
     fn insert(&mut self, payment: &Payment) -> Result<(), StoreError> {

@@ -20,6 +20,8 @@ use std::time::Duration;
 use self::memory::Memory;
 use self::memory_outbox::MemoryOutbox;
 use self::outbox::{Asked, GONE, Job, Letters};
+#[cfg(feature = "x402-evm")]
+pub(crate) use self::rows::At;
 pub(crate) use self::rows::{Query, Rows, StoreError};
 use crate::error::Error;
 

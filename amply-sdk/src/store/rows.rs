@@ -12,15 +12,34 @@ pub(crate) enum Query<'a> {
     /// All, the oldest first.
     All,
     Id(&'a str),
-    /// Those that may be open.
+    /// Top-ups that may be open.
     Open,
-    /// Those that may count on a day: its own, and those that are open.
+    /// Those that may count on a day: its own, and top-ups that are open. Their calls may be missing.
     Day(i64),
     /// Those that a call led.
     LedBy(&'a str),
-    /// Those by the open protocol that a server asked for.
+    /// The first signed transfer somewhere that was settled. Its calls may be missing.
     #[cfg_attr(not(feature = "x402-evm"), expect(dead_code, reason = "asked by the open rail alone"))]
-    OpenOf(&'a str),
+    FirstSettled(At<'a>),
+    /// The latest signed transfers somewhere that have left the process and have ended, this many at most, the latest first.
+    /// Their calls may be missing.
+    #[cfg_attr(not(feature = "x402-evm"), expect(dead_code, reason = "asked by the open rail alone"))]
+    LatestEnded(At<'a>, u32),
+}
+
+/// A server, by the origin of its base URL, and a network that it is paid on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    pub(crate) origin: &'a str,
+    pub(crate) network: &'a str,
+}
+
+impl At<'_> {
+    /// Whether a payment was made there.
+    pub(crate) fn has(&self, payment: &Payment) -> bool {
+        payment.open.as_ref().is_some_and(|open| open.network == self.network)
+            && payment.base_url.strip_prefix(self.origin).is_some_and(|path| path.starts_with('/'))
+    }
 }
 
 /// Why nothing is paid from a store until a person says so.

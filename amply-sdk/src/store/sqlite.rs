@@ -114,6 +114,9 @@ const COLUMNS: &str = "id, rail, base_url, wallet, principal_id, idempotency_key
      verdict, owner, lease_until_ms, tried_ms, request_body, balance_before_nano_usd, network, asset, pay_to, nonce, \
      valid_before, \"transaction\", has_left, receipt_json, error, created_ms, ended_ms";
 
+/// Signed transfers at an origin (`:text`) and on a network (`:network`). The origin is the base URL up to its path.
+const AT: &str = "rail = 'x402' AND substr(base_url, 1, instr(substr(base_url, 9), '/') + 7) = :text AND network = :network";
+
 impl Store {
     /// Opens a store in a file, and makes it where there is none: the folder for its owner alone (0700), the file too
     /// (0600).
@@ -378,31 +381,52 @@ impl InTransaction<'_> {
     }
 
     fn read(&self, query: Query<'_>) -> rusqlite::Result<Vec<Payment>> {
-        const OPEN: &str =
-            "verdict IS NULL AND state IN ('intent', 'sent', 'unknown', 'settled_not_applied')";
-        let (condition, text, number) = match query {
-            Query::All => ("1".to_owned(), None, None),
-            Query::Id(id) => ("id = :text".to_owned(), Some(id), None),
-            Query::Open => (OPEN.to_owned(), None, None),
-            // A signed transfer may count on the day after its own.
-            Query::Day(day) => (format!("counts_on_day >= :number - 1 OR ({OPEN})"), None, Some(day)),
-            Query::LedBy(call_key) => (
-                "id IN (SELECT payment_id FROM payment_call WHERE led = 1 AND call_key = :text)".to_owned(),
-                Some(call_key),
-                None,
-            ),
-            Query::OpenOf(base_url) => {
-                ("rail = 'x402' AND base_url = :text".to_owned(), Some(base_url), None)
+        // In the words of the indexes that answer it.
+        const OPEN: &str = "rail = 'wallet' AND verdict IS NULL \
+             AND state IN ('intent', 'sent', 'unknown', 'settled_not_applied')";
+        let mut order = "created_ms, id";
+        let (mut text, mut number, mut network) = (None, None, None);
+        let condition = match query {
+            Query::All => "1".to_owned(),
+            Query::Id(id) => {
+                text = Some(id);
+                "id = :text".to_owned()
+            }
+            Query::Open => OPEN.to_owned(),
+            Query::Day(day) => {
+                // A signed transfer may count on the day after its own.
+                number = Some(day);
+                format!(
+                    "id IN (SELECT id FROM payment WHERE counts_on_day >= :number - 1 \
+                     UNION SELECT id FROM payment WHERE {OPEN})"
+                )
+            }
+            Query::LedBy(call_key) => {
+                text = Some(call_key);
+                "id IN (SELECT payment_id FROM payment_call WHERE led = 1 AND call_key = :text)".to_owned()
+            }
+            Query::FirstSettled(at) => {
+                (text, network, order) = (Some(at.origin), Some(at.network), "created_ms, id LIMIT 1");
+                format!("{AT} AND state IN ('settled', 'settled_not_applied')")
+            }
+            Query::LatestEnded(at, most) => {
+                (text, network, number) = (Some(at.origin), Some(at.network), Some(i64::from(most)));
+                order = "created_ms DESC, id DESC LIMIT :number";
+                format!("{AT} AND has_left = 1 AND state NOT IN ('intent', 'sent')")
             }
         };
         // A name that a condition does not use is bound all the same.
         let sql = format!(
             "SELECT {COLUMNS} FROM payment WHERE ({condition}) AND (:text IS :text) AND (:number IS :number) \
-             ORDER BY created_ms, id"
+             AND (:network IS :network) ORDER BY {order}"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let rows = statement.query_map(named_params! { ":text": text, ":number": number }, payment)?;
+        let names = named_params! { ":text": text, ":number": number, ":network": network };
+        let rows = statement.query_map(names, payment)?;
         let mut payments = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        if matches!(query, Query::Day(_) | Query::FirstSettled(_) | Query::LatestEnded(..)) {
+            return Ok(payments);
+        }
         let mut calls = self.connection.prepare(
             "SELECT call_key, led, share_nano_usd, route_id FROM payment_call WHERE payment_id = ?1 ORDER BY number",
         )?;

@@ -1,12 +1,12 @@
 //! The books of the open rail: payments run side by side, one for a call, each with a nonce of its own. A signature that has
 //! left the process counts, whatever the server says of it.
 
-use super::{Begun, Books, DAY_MS, Ledger, Over, find};
+use super::{Books, DAY_MS, Ledger, Over, find};
 use crate::error::Error;
 use crate::money::Usd;
 use crate::payment::policy::{Cap, SpendPolicy};
-use crate::payment::record::{OpenPayment, PaidAnswer, PaidCall, Payment, PaymentState, Rail};
-use crate::store::{Query, Rows, StoreError};
+use crate::payment::record::{OpenPayment, PaidAnswer, PaidCall, Payment, PaymentState, Rail, Verdict};
+use crate::store::{At, Query, Rows, StoreError};
 
 /// How long an answer is kept.
 const KEPT_MS: i64 = DAY_MS;
@@ -15,15 +15,34 @@ const REFUSALS: usize = 3;
 /// The first such while; each further refusal doubles it.
 const FIRST_PAUSE_MS: i64 = 10 * 60_000;
 const LONGEST_PAUSE_MS: i64 = 6 * 3_600_000;
+/// So many refusals in a row make the longest such while.
+const LOOKED_AT: u32 = 9;
 
 /// A signed transfer that is wanted.
 pub(crate) struct WantedOpen {
     pub(crate) base_url: String,
+    /// The server, whatever path it is asked at.
+    pub(crate) origin: String,
     pub(crate) key_hash: String,
     /// The key of the call that it is for.
     pub(crate) call_key: String,
     pub(crate) amount: Usd,
     pub(crate) open: OpenPayment,
+}
+
+/// What became of the wish to begin one.
+#[derive(Debug)]
+pub(crate) enum BegunOpen {
+    /// It is written down.
+    Intended(Box<Payment>),
+    /// The call has led this one before.
+    HasLed(Box<Payment>),
+    /// A cap forbids it.
+    Over(Over),
+    /// Somebody else has been paid there meanwhile.
+    ForeignPayee,
+    /// The server has kept refusing meanwhile; its last reason.
+    Refusing(String),
 }
 
 /// What the books say before anything is chosen.
@@ -48,32 +67,43 @@ pub(crate) struct EndedOpen {
 }
 
 impl Ledger {
-    /// What limits a choice among the offers of a server.
-    pub(crate) async fn open_terms(&self, base_url: &str, policy: &SpendPolicy) -> Result<OpenTerms, Error> {
-        let (books, base_url, policy) = (self.books(), base_url.to_owned(), policy.clone());
+    /// What limits a choice among the offers of a server, on each of these networks.
+    pub(crate) async fn open_terms(
+        &self,
+        origin: String,
+        networks: Vec<String>,
+        policy: &SpendPolicy,
+    ) -> Result<OpenTerms, Error> {
+        let (books, policy) = (self.books(), policy.clone());
         self.transaction(move |rows| {
             let (_, spent) = books.spent_today(rows)?;
-            let payments = rows.select(Query::OpenOf(&base_url))?;
             let day = policy.allowed(spent).into_iter().find(|cap| cap.cap == Cap::PerDay);
-            Ok(OpenTerms {
-                left_of_day: day.map(|cap| cap.left),
-                payees: first_payees(&payments),
-                refusing: refusing(&payments, books.clock.now_ms()),
-            })
+            let mut terms = OpenTerms { left_of_day: day.map(|cap| cap.left), ..OpenTerms::default() };
+            for network in networks {
+                let at = At { origin: &origin, network: &network };
+                let (payee, reason) = (first_payee(rows, at)?, books.refusing(rows, at)?);
+                terms.payees.extend(payee.map(|payee| (network.clone(), payee)));
+                terms.refusing.extend(reason.map(|reason| (network.clone(), reason)));
+            }
+            Ok(terms)
         })
         .await
     }
 
     /// Writes down a transfer before it is signed, if nothing forbids it.
-    pub(crate) async fn begin_open(&self, wanted: WantedOpen, policy: &SpendPolicy) -> Result<Begun, Error> {
+    pub(crate) async fn begin_open(
+        &self,
+        wanted: WantedOpen,
+        policy: &SpendPolicy,
+    ) -> Result<BegunOpen, Error> {
         let (books, policy) = (self.books(), policy.clone());
         self.transaction(move |rows| books.begin_open(rows, wanted, &policy)).await
     }
 
     /// The payment that a call led, unless no money can have moved for it.
     pub(crate) async fn led_by(&self, call_key: &str) -> Result<Option<Payment>, Error> {
-        let call_key = call_key.to_owned();
-        self.transaction(move |rows| has_led(rows, &call_key)).await
+        let (books, call_key) = (self.books(), call_key.to_owned());
+        self.transaction(move |rows| books.has_led(rows, &call_key)).await
     }
 
     /// Writes down how it ended, and the answer with it: both or neither. What is known of the money only rises.
@@ -94,6 +124,9 @@ impl Ledger {
                 payment.reason = ended.reason;
                 payment.ended_ms = Some(now);
                 payment.lease_until_ms = 0;
+                if payment.is_settled() {
+                    payment.prove_settled();
+                }
             }
             if let Some(open) = &mut payment.open {
                 open.transaction = ended.transaction.or(open.transaction.take());
@@ -118,17 +151,25 @@ impl Books {
         rows: &mut dyn Rows,
         wanted: WantedOpen,
         policy: &SpendPolicy,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<BegunOpen, StoreError> {
         self.check_block(rows)?;
-        if let Some(led) = has_led(rows, &wanted.call_key)? {
-            return Ok(Begun::HasLed(Box::new(led)));
+        if let Some(led) = self.has_led(rows, &wanted.call_key)? {
+            return Ok(BegunOpen::HasLed(Box::new(led)));
+        }
+        // Chosen by what the books said before; they may say something else by now.
+        let at = At { origin: &wanted.origin, network: &wanted.open.network };
+        if let Some(reason) = self.refusing(rows, at)? {
+            return Ok(BegunOpen::Refusing(reason));
+        }
+        if !policy.open_rules().may_pay(&wanted.open, first_payee(rows, at)?) {
+            return Ok(BegunOpen::ForeignPayee);
         }
         let (today, spent) = self.spent_today(rows)?;
         let day = policy.allowed(spent).into_iter().filter(|cap| cap.cap == Cap::PerDay);
         let too_dear = policy.check_price(wanted.amount).err();
         let over = too_dear.into_iter().chain(day.filter(|cap| wanted.amount > cap.left)).next();
         if let Some(Over { cap, limit, left, .. }) = over {
-            return Ok(Begun::Over(Over { cap, limit, left, needed: Some(wanted.amount) }));
+            return Ok(BegunOpen::Over(Over { cap, limit, left, needed: Some(wanted.amount) }));
         }
         let payment = Payment {
             id: uuid::Uuid::now_v7().to_string(),
@@ -160,50 +201,47 @@ impl Books {
             balance_before: None,
         };
         rows.insert(&payment)?;
-        Ok(Begun::Intended(Box::new(payment), 1))
+        Ok(BegunOpen::Intended(Box::new(payment)))
     }
-}
 
-/// The payment that a call led and for which money moved, or may have.
-fn has_led(rows: &mut dyn Rows, call_key: &str) -> Result<Option<Payment>, StoreError> {
-    let led = rows.select(Query::LedBy(call_key))?;
-    Ok(led.into_iter().find(|payment| {
-        payment.was_led_by(call_key)
-            && payment.verdict != Some(crate::payment::Verdict::Rejected)
-            && payment.state != PaymentState::Rejected
-    }))
-}
-
-/// Who was paid first on each network, in the order of the payments.
-fn first_payees(payments: &[Payment]) -> Vec<(String, String)> {
-    let mut payees: Vec<(String, String)> = Vec::new();
-    for payment in payments {
-        let is_settled = matches!(payment.state, PaymentState::Settled | PaymentState::SettledNotApplied);
-        let Some(open) = payment.open.as_ref().filter(|_| is_settled) else { continue };
-        if !payees.iter().any(|(network, _)| *network == open.network) {
-            payees.push((open.network.clone(), open.pay_to.clone()));
+    /// The payment that a call led and for which money moved, or may have.
+    fn has_led(&self, rows: &mut dyn Rows, call_key: &str) -> Result<Option<Payment>, StoreError> {
+        for mut payment in rows.select(Query::LedBy(call_key))? {
+            if self.bury(&mut payment) {
+                rows.update(&payment)?;
+            }
+            if payment.was_led_by(call_key)
+                && payment.verdict != Some(Verdict::Rejected)
+                && payment.state != PaymentState::Rejected
+            {
+                return Ok(Some(payment));
+            }
         }
+        Ok(None)
     }
-    payees
+
+    /// Why nothing is signed there: the latest payments were refused, one after the other, and not long ago.
+    fn refusing(&self, rows: &mut dyn Rows, at: At<'_>) -> Result<Option<String>, StoreError> {
+        let latest = rows.select(Query::LatestEnded(at, LOOKED_AT))?;
+        let latest = latest.iter().filter(|payment| at.has(payment) && payment.has_left_and_ended());
+        let refused: Vec<&Payment> =
+            latest.take_while(|payment| payment.state == PaymentState::Rejected).collect();
+        let pause = |last: &Payment| {
+            let doublings = u32::try_from(refused.len().checked_sub(REFUSALS)?).ok()?;
+            let pause = FIRST_PAUSE_MS.saturating_mul(1_i64.checked_shl(doublings.min(10))?);
+            let until = last.ended_ms?.saturating_add(pause.min(LONGEST_PAUSE_MS));
+            (self.clock.now_ms() < until).then(|| last.reason.clone().unwrap_or_default())
+        };
+        Ok(refused.first().and_then(|last| pause(last)))
+    }
 }
 
-/// The networks on which the latest payments were refused, one after the other, and not long ago.
-fn refusing(payments: &[Payment], now_ms: i64) -> Vec<(String, String)> {
-    let mut networks: Vec<&str> =
-        payments.iter().filter_map(|payment| Some(&*payment.open.as_ref()?.network)).collect();
-    networks.sort_unstable();
-    networks.dedup();
-    let is_refusing = |network: &&str| {
-        let of_network = payments.iter().rev().filter(|payment| {
-            payment.open.as_ref().is_some_and(|open| open.network == **network && open.has_left)
-        });
-        let refused: Vec<&Payment> =
-            of_network.take_while(|payment| payment.state == PaymentState::Rejected).collect();
-        let last = refused.first()?;
-        let doublings = u32::try_from(refused.len().checked_sub(REFUSALS)?).ok()?;
-        let pause = FIRST_PAUSE_MS.saturating_mul(1_i64.checked_shl(doublings.min(10)).unwrap_or(i64::MAX));
-        let until = last.ended_ms?.saturating_add(pause.min(LONGEST_PAUSE_MS));
-        (now_ms < until).then(|| ((*network).to_owned(), last.reason.clone().unwrap_or_default()))
-    };
-    networks.iter().filter_map(is_refusing).collect()
+/// Who was paid first there.
+fn first_payee(rows: &mut dyn Rows, at: At<'_>) -> Result<Option<String>, StoreError> {
+    let settled = rows.select(Query::FirstSettled(at))?;
+    let first = settled.into_iter().find(|payment| at.has(payment) && payment.is_settled());
+    Ok(first.and_then(|payment| payment.open).map(|open| open.pay_to))
 }
+
+#[cfg(test)]
+mod tests;

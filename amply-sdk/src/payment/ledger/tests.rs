@@ -6,9 +6,9 @@ use super::*;
 
 /// 2026-01-01T12:00:00Z.
 const NOON: i64 = 1_767_268_800_000;
-const HOUR: i64 = 3_600_000;
+pub(super) const HOUR: i64 = 3_600_000;
 
-fn usd(text: &str) -> Usd {
+pub(super) fn usd(text: &str) -> Usd {
     text.parse().unwrap()
 }
 
@@ -78,7 +78,7 @@ fn unknown() -> Option<Ended> {
 }
 
 /// Runs a test on a store in memory, and on one in a file where there is that kind.
-fn on_each_store(test: impl AsyncFn(Store)) {
+pub(super) fn on_each_store(test: impl AsyncFn(Store)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(test(Store::in_memory()));
     #[cfg(feature = "durable")]
@@ -89,7 +89,7 @@ fn on_each_store(test: impl AsyncFn(Store)) {
     }
 }
 
-fn at_noon() -> Arc<AtomicI64> {
+pub(super) fn at_noon() -> Arc<AtomicI64> {
     Arc::new(AtomicI64::new(NOON))
 }
 
@@ -275,6 +275,66 @@ fn a_person_has_the_last_word_on_what_is_unknown_and_none_on_what_is_known() {
         assert!(error.contains("rejected already"), "{error}");
         let error = books.ledger.resolve("nonsense", Verdict::Settled).await.unwrap_err().to_string();
         assert!(error.contains("has no payment `nonsense`"), "{error}");
+    });
+}
+
+#[test]
+fn nobody_resolves_a_payment_while_its_payer_is_asked_again() {
+    const WINDOW: Duration = Duration::from_secs(12 * 3600);
+    on_each_store(async |store| {
+        let now = at_noon();
+        let (books, person) = (Books::open(&store, &now), Books::open(&store, &now));
+        let open = books.payment("1", "a", unknown()).await;
+        assert!(books.ledger.take_up(&open.id, WINDOW).await.unwrap().is_some());
+        let error = person.ledger.resolve(&open.id, Verdict::Rejected).await.unwrap_err().to_string();
+        assert!(error.contains("what became of it; wait until that has ended"), "{error}");
+        // Whoever asked has died, or stands still.
+        person.pass(6_000);
+        person.ledger.resolve(&open.id, Verdict::Rejected).await.unwrap();
+    });
+}
+
+#[test]
+fn a_late_yes_of_the_payer_goes_before_a_persons_no_and_counts_again() {
+    on_each_store(async |store| {
+        let now = at_noon();
+        let (books, person) = (Books::open(&store, &now), Books::open(&store, &now));
+        // A process that stands still while its payer is asked, and comes back to life.
+        let asked = books.payment("3", "a", None).await;
+        person.pass(6_000);
+        person.ledger.resolve(&asked.id, Verdict::Rejected).await.unwrap();
+        assert_eq!(person.left().await, "5");
+        let next = person.payment("1", "b", None).await;
+        let late = books.ledger.end(&asked.id, settled("3").unwrap(), true).await.unwrap();
+        assert_eq!((late.state, late.verdict), (PaymentState::Settled, Some(Verdict::Settled)));
+        person.ledger.end(&next.id, settled("1").unwrap(), true).await.unwrap();
+        // A day of 10 USD: 3 and 1 are gone, and one top-up may take 5.
+        books.payment("3", "c", settled("3")).await;
+        assert_eq!(person.left().await, "3");
+        // A balance says less than a person.
+        let open = books.payment("1", "d", unknown()).await;
+        person.ledger.resolve(&open.id, Verdict::Rejected).await.unwrap();
+        let seen = books.ledger.seen(&open.id, Some(usd("100"))).await.unwrap();
+        assert_eq!((seen.state, seen.verdict), (PaymentState::Unknown, Some(Verdict::Rejected)));
+    });
+}
+
+#[test]
+fn an_intent_whose_process_has_died_takes_nothing_from_the_day_and_is_not_carried_on() {
+    on_each_store(async |store| {
+        let now = at_noon();
+        let (dead, alive) = (Books::open(&store, &now), Books::open(&store, &now));
+        let Begun::Intended(intent, _) = dead.begin_for("4", "a", "other", None).await.unwrap() else {
+            panic!("not begun")
+        };
+        alive.payment("4", "b", settled("4")).await;
+        assert_eq!(alive.left().await, "2");
+        alive.pass(6_000);
+        assert_eq!(alive.left().await, "5");
+        // Whatever the clock says then.
+        alive.pass(-5_000);
+        let error = dead.ledger.sent(&intent.id).await.unwrap_err().to_string();
+        assert!(error.contains("given up"), "{error}");
     });
 }
 

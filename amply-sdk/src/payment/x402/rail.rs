@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::answer::{Asked, Caller, Came, Class, Receipt, Resend, Sent, Verdict};
 use super::network::{Asset, Network};
-use super::offer::{NoOffer, OfferSet, TIMEOUT_SECONDS, Terms};
+use super::offer::{NoOffer, OfferRefusal, OfferSet, TIMEOUT_SECONDS, Terms};
 use super::payment::{Authorization, new_nonce};
 use super::signer::{Signer, sign};
 use crate::base_url::BaseUrl;
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::money::Usd;
 use crate::payment::challenge::{PaymentChallenge, Refusal};
-use crate::payment::ledger::{Begun, EndedOpen, Ledger, OpenTerms, Over, WantedOpen};
+use crate::payment::ledger::{BegunOpen, EndedOpen, Ledger, OpenTerms, Over, WantedOpen};
 use crate::payment::open::{OpenEnd, OpenRail, OpenSetup, Order, Running, Stage};
 use crate::payment::policy::{Cap, SpendPolicy};
 use crate::payment::record::{OpenPayment, PaidAnswer, Payment, PaymentState, Rail};
@@ -123,6 +123,7 @@ impl X402Rail {
         let begun = ledger.begin_open(
             WantedOpen {
                 base_url: base.as_str().to_owned(),
+                origin: base.origin(),
                 key_hash: self.0.key_hash.clone(),
                 call_key: order.key.clone(),
                 amount,
@@ -131,11 +132,17 @@ impl X402Rail {
             policy,
         );
         let payment = match begun.await? {
-            Begun::Intended(payment, _) => *payment,
-            Begun::HasLed(payment) => return self.has_led(*payment).await,
-            Begun::Over(over) => return Err(self.over(over)),
-            Begun::Held => {
-                return Err(OpenEnd::Store("a payment was held; this is a fault of the client".to_owned()));
+            BegunOpen::Intended(payment) => *payment,
+            BegunOpen::HasLed(payment) => return self.has_led(*payment).await,
+            BegunOpen::Over(over) => return Err(self.over(over)),
+            BegunOpen::ForeignPayee => {
+                let chosen = authorization.chosen();
+                return Err(
+                    self.refuse(vec![offer(chosen.index, &OfferRefusal::ForeignPayTo(chosen.pay_to))])
+                );
+            }
+            BegunOpen::Refusing(reason) => {
+                return Err(self.refuse(vec![Refusal::OriginKeepsRejecting(reason)]));
             }
         };
         stage.begun(&payment.id);
@@ -191,7 +198,8 @@ impl X402Rail {
         let now_ms = ledger.now_ms();
         let now = std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
         offers.check_expiry(now).map_err(|refusal| self.refuse(vec![open_challenge(&refusal)]))?;
-        let books = ledger.open_terms(base.as_str(), policy).await?;
+        let names = networks.iter().map(|network| network.caip2()).collect();
+        let books = ledger.open_terms(base.origin(), names, policy).await?;
         let pins = policy.open_rules().pins(&books.payees);
         let host = base.url().host_str().unwrap_or_default();
         let terms = |networks: &[Network]| {
@@ -305,7 +313,7 @@ impl X402Rail {
     }
 
     fn no_offer(&self, no_offer: &NoOffer, books: &OpenTerms) -> OpenEnd {
-        use super::offer::OfferRefusal::{AboveCap, AboveRemainingCap};
+        use OfferRefusal::{AboveCap, AboveRemainingCap};
         match no_offer.by_caps_alone() {
             Some(AboveCap { price, cap, .. }) => {
                 self.over(Over { cap: Cap::PerRequest, limit: *cap, left: *cap, needed: *price })
@@ -315,12 +323,8 @@ impl X402Rail {
                 self.over(Over { cap: Cap::PerDay, limit, left: *left, needed: *price })
             }
             _ => {
-                let reasons = no_offer.refused.iter().map(|offer| Refusal::Offer {
-                    index: offer.index,
-                    code: offer.reason.code(),
-                    words: offer.reason.to_string(),
-                });
-                let reasons: Vec<Refusal> = reasons.collect();
+                let reasons: Vec<Refusal> =
+                    no_offer.refused.iter().map(|refused| offer(refused.index, &refused.reason)).collect();
                 self.refuse(if reasons.is_empty() { vec![Refusal::NoAmount] } else { reasons })
             }
         }
@@ -434,6 +438,10 @@ fn nano(cap: Option<Usd>) -> u64 {
     nano.and_then(|nano| u64::try_from(nano).ok()).unwrap_or_default()
 }
 
+fn offer(index: usize, reason: &OfferRefusal) -> Refusal {
+    Refusal::Offer { index, code: reason.code(), words: reason.to_string() }
+}
+
 fn open_challenge(refusal: &super::offer::ChallengeRefusal) -> Refusal {
     Refusal::OpenChallenge { code: refusal.code(), words: refusal.to_string() }
 }
@@ -458,6 +466,14 @@ impl OpenRules {
             Some((network.parse::<Network>().ok()?, address.parse::<super::eip712::Address>().ok()?))
         });
         self.pay_to.iter().copied().chain(known).collect()
+    }
+
+    /// Whether a transfer may be made, where this one was paid first on its network.
+    pub(crate) fn may_pay(&self, open: &OpenPayment, first: Option<String>) -> bool {
+        let first: Vec<_> = first.map(|first| (open.network.clone(), first)).into_iter().collect();
+        let pins = self.pins(&first);
+        let mut here = pins.iter().filter(|(network, _)| network.caip2() == open.network).peekable();
+        here.peek().is_none() || here.any(|(_, address)| address.to_string() == open.pay_to)
     }
 }
 
