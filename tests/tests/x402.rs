@@ -419,6 +419,25 @@ async fn a_signer_that_cannot_or_signs_wrongly_pays_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_paid_for_is_given_again_for_its_own_server_and_key_alone() {
+    let (first, second) = (asking_for(OpenPayments::v2()).await, asking_for(OpenPayments::v2()).await);
+    let store = Store::in_memory();
+    let request = || RouteRequest::new("store 1M vectors").idempotency_key("nightly-7");
+    signing(&first, &store).build().unwrap().route_task(request()).await.unwrap();
+    let id = store.payments().list().await.unwrap().remove(0).id;
+    for builder in [signing(&second, &store), signing(&first, &store).api_key(first.user_key())] {
+        let error = builder.build().unwrap().route_task(request()).await.unwrap_err();
+        assert_eq!(error.code(), "payment_not_applied", "{error}");
+        assert!(error.to_string().contains("for another server or key"), "{error}");
+        assert_eq!(error.payment_problem().unwrap().payment_id(), Some(&*id));
+    }
+    assert_eq!((paid_requests(&first), paid_requests(&second)), (1, 0));
+    // The job's own server gives it again.
+    signing(&first, &store).build().unwrap().route_task(request()).await.unwrap();
+    assert_eq!(paid_requests(&first), 1);
+}
+
+#[tokio::test]
 async fn a_payment_follows_no_redirect() {
     let elsewhere = amply_tests::Scripted::answering("200 OK", "application/json", "{}");
     let sandbox = asking_for(OpenPayments::v2()).await;

@@ -12,7 +12,9 @@ use super::challenge::PaymentChallenge;
 use super::open::{OpenEnd, OpenRail, Order, Reached};
 use super::patience;
 use super::payers::Payers;
-use super::problem::{being_begun, ended, given_up, not_applied, refused, sent_and_not_served, unknown};
+use super::problem::{
+    being_begun, ended, given_up, led_elsewhere, not_applied, refused, sent_and_not_served, unknown,
+};
 use super::record::{PaidAnswer, Payment, PaymentState, Rail};
 use super::wallet::{Coordinator, Ending, Need, Paid, Verdict};
 use crate::error::Error;
@@ -92,6 +94,7 @@ async fn pay_openly<A: Ask>(
             None => Err(sent_and_not_served(*challenge, payment, None)),
         },
         OpenEnd::HasLed(payment, None) => Err(sent_and_not_served(*challenge, payment, None)),
+        OpenEnd::LedElsewhere(payment) => Err(led_elsewhere(*challenge, payment)),
         OpenEnd::Failed(payment) => Err(given_up(*challenge, payment)),
         OpenEnd::Refused(reasons) => Err(refused(*challenge, reasons)),
         OpenEnd::SpendLimit(over) => Err(ended(Ending::SpendLimit(over), *challenge, 0)),

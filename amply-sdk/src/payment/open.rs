@@ -135,6 +135,8 @@ pub(crate) enum OpenEnd {
     GivenUp,
     /// The call led this payment before, and this was its answer.
     HasLed(Box<Payment>, Option<PaidAnswer>),
+    /// The call's key led this payment before, at another server or for another key.
+    LedElsewhere(Box<Payment>),
     Store(String),
     Config(String),
 }

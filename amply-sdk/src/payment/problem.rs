@@ -184,6 +184,18 @@ pub(super) fn sent_and_not_served(
     }
 }
 
+/// A call whose key led a payment for another server, or for another key. Its answer is not this one's.
+pub(super) fn led_elsewhere(challenge: PaymentChallenge, payment: Box<Payment>) -> Error {
+    let message = format!(
+        "the idempotency key of this call led a payment for another server or key (payment {}); nothing is paid under it again",
+        payment.id
+    );
+    let hint = "give each job an idempotency key of its own".to_owned();
+    let is_settled = payment.is_settled();
+    let problem = Box::new(PaymentProblem::of(challenge, payment, message, hint));
+    if is_settled { Error::PaymentNotApplied(problem) } else { Error::PaymentUnknown(problem) }
+}
+
 /// The time ran out in the moment in which a payment was written down.
 pub(super) fn being_begun(challenge: PaymentChallenge) -> Error {
     let message = "the time for this call ran out while a payment was being begun".to_owned();

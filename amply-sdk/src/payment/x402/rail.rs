@@ -181,8 +181,11 @@ impl X402Rail {
         Ok(OpenEnd::Sent { payment: Box::new(payment), answered })
     }
 
-    /// A key that led a payment leads no other: its answer is given again, as long as it is kept.
+    /// A key that led a payment leads no other: its answer is given again, as long as it is kept, where it came from.
     async fn has_led(&self, led: Payment) -> Result<OpenEnd, OpenEnd> {
+        if led.base_url != self.0.base.as_str() || led.wallet != self.0.key_hash {
+            return Ok(OpenEnd::LedElsewhere(Box::new(led)));
+        }
         let answer = self.0.ledger.answer(&led.id).await?;
         Ok(OpenEnd::HasLed(Box::new(led), answer))
     }
