@@ -198,6 +198,45 @@ async fn a_payer_that_panics_or_never_answers_leaves_the_payment_unknown() {
 }
 
 #[tokio::test]
+async fn a_payer_that_blocks_its_thread_stops_neither_its_limit_nor_its_lease_nor_another_payment() {
+    let folder = Folder::new("blocks");
+    let (blocks, pays) = (broke().await, broke().await);
+    let store = Store::open(folder.0.join("store.db")).unwrap().lease(ms(1_000));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let (tell, mut is_asked) = tokio::sync::mpsc::unbounded_channel();
+    let payer = move |_: TopUpRequest| {
+        tell.send(()).unwrap();
+        let released = released.clone();
+        async move {
+            // Until the test lets it go, or ends.
+            let _ = released.lock().unwrap().recv();
+            TopUp::Rejected("too late to say so".to_owned())
+        }
+    };
+    let client = client_of(&blocks, &store).wallet_payer(payer).payer_timeout(ms(4_000)).timeout(ms(8_000));
+    let client = client.build().unwrap();
+    let call = tokio::spawn({
+        let client = client.clone();
+        async move { refusal(&client).await }
+    });
+    is_asked.recv().await.unwrap();
+    // Another payment, while the thread is blocked; and twice the lease.
+    let other = built(client_of(&pays, &store).wallet_payer(service_of(&pays)).timeout(ms(8_000)));
+    assert_eq!(outcome(&other).await, "answer");
+    tokio::time::sleep(ms(2_000)).await;
+    assert_eq!(states(&store).await, ["sent", "settled"]);
+    let error = call.await.unwrap();
+    assert_eq!(error.code(), "payment_unknown", "{error}");
+    tokio::time::timeout(Duration::from_secs(30), client.close(ms(0))).await.expect("nobody waits for ever");
+    let payment = store.payments().list().await.unwrap().remove(0);
+    assert!(payment.reason.unwrap().contains("did not answer within 4 s"));
+    // What it says later changes nothing.
+    drop(release);
+    assert_eq!(states(&store).await, ["unknown", "settled"]);
+}
+
+#[tokio::test]
 async fn a_payer_that_is_slow_is_found_out_by_the_balance() {
     let sandbox = broke().await;
     // It is credited after our limit.

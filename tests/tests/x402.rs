@@ -419,6 +419,35 @@ async fn a_signer_that_cannot_or_signs_wrongly_pays_nothing() {
 }
 
 #[tokio::test]
+async fn a_signer_that_blocks_its_thread_stops_neither_its_limit_nor_another_signature() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let signer = RemoteSigner::new(address(), move |_| {
+        // Until the test lets it go, or ends.
+        let _ = released.lock().unwrap().recv();
+        async { Err(SignError::Failed("too late".into())) }
+    });
+    let sandbox = asking_for(OpenPayments::v2()).await;
+    let store = Store::in_memory();
+    let blocked = signing(&sandbox, &store)
+        .x402(signer, [Network::BASE_SEPOLIA])
+        .payer_timeout(ms(1_000))
+        .timeout(ms(8_000))
+        .build()
+        .unwrap();
+    let waiting = tokio::spawn(async move { refusal(&blocked).await });
+    let other = signing(&sandbox, &store).timeout(ms(8_000)).build().unwrap();
+    assert_eq!(outcome(&other).await, "answer");
+    let error = waiting.await.unwrap();
+    assert_eq!(error.code(), "payment_failed", "{error}");
+    assert!(error.to_string().contains("the signer did not answer within 1 s"), "{error}");
+    let mut ended = states(&store).await;
+    ended.sort();
+    assert_eq!((ended, paid_requests(&sandbox)), (vec!["rejected".to_owned(), "settled".to_owned()], 1));
+    drop(release);
+}
+
+#[tokio::test]
 async fn an_answer_that_was_paid_for_is_given_again_for_its_own_server_and_key_alone() {
     let (first, second) = (asking_for(OpenPayments::v2()).await, asking_for(OpenPayments::v2()).await);
     let store = Store::in_memory();

@@ -1,6 +1,7 @@
 //! What a 402 means and who pays: the challenge, the policy, the books, and the rails.
 
 mod challenge;
+mod crew;
 mod flow;
 mod ledger;
 mod open;

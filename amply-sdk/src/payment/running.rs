@@ -4,10 +4,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::crew::{Broken, Work, on_a_thread};
 use super::ledger::Ledger;
 use crate::error::Error;
 
@@ -34,6 +36,24 @@ impl Spawner {
             }
         }
     }
+
+    /// The same for code that may block its thread: on one of its own.
+    pub(super) fn apart<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Work<T>, Error> {
+        match self {
+            Self::Background => on_a_thread(place, task),
+            #[cfg(test)]
+            Self::Here(_) => self
+                .spawn(async move {
+                    let _place = place;
+                    task.await
+                })
+                .map(Work::from),
+        }
+    }
 }
 
 /// Counts itself for as long as it lives.
@@ -53,24 +73,21 @@ impl Drop for Counted {
     }
 }
 
-/// Waits for a task within a limit, and goes on holding the payment that it works for. `None` when it took too long; the
-/// task is then broken off.
+/// Waits for work within a limit, and goes on holding the payment that it is for. `None` when it took too long; it is then
+/// broken off.
 pub(crate) async fn hold<T>(
     ledger: &Ledger,
     payment_id: &str,
-    mut task: JoinHandle<T>,
+    mut work: Work<T>,
     within: Duration,
-) -> Option<Result<T, JoinError>> {
+) -> Option<Result<T, Broken>> {
     let limit = Instant::now() + within;
     let turn = ledger.lease() / 3;
     loop {
         let until = limit.min(Instant::now() + turn);
-        match timeout_at(until, &mut task).await {
+        match timeout_at(until, &mut work).await {
             Ok(ended) => return Some(ended),
-            Err(_) if Instant::now() >= limit => {
-                task.abort();
-                return None;
-            }
+            Err(_) if Instant::now() >= limit => return None,
             Err(_) => {
                 if let Err(error) = ledger.renew(payment_id).await {
                     tracing::debug!("the lease of the payment {payment_id} was not renewed: {error}");

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::money::Usd;
 use crate::payment::challenge::Refusal;
+use crate::payment::crew::{Broken, Crew};
 use crate::payment::ledger::{Begun, Ended, Ledger, Over, Wanted, WantedCall};
 use crate::payment::patience;
 use crate::payment::policy::SpendPolicy;
@@ -28,6 +29,8 @@ const GATHER: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(100);
 /// How many times a balance is looked at for a payment that just ended without a clear answer.
 const LOOKS: usize = 4;
+/// How many questions to the payer may be without an answer, those that were given up included.
+const QUESTIONS: usize = 4;
 
 /// Time limits of payments.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +121,7 @@ pub(crate) struct Coordinator(Arc<Shared>);
 
 struct Shared {
     setup: Setup,
+    payers: Crew,
     queue: Mutex<Queue>,
     /// Calls whose first answer is awaited.
     under_way: watch::Sender<usize>,
@@ -144,7 +148,8 @@ struct Waiter {
 impl Coordinator {
     pub(crate) fn new(setup: Setup) -> Self {
         let (under_way, turns) = (watch::Sender::new(0), watch::Sender::new(0));
-        Self(Arc::new(Shared { setup, queue: Mutex::default(), under_way, turns }))
+        let payers = Crew::new(setup.spawner.clone(), QUESTIONS);
+        Self(Arc::new(Shared { setup, payers, queue: Mutex::default(), under_way, turns }))
     }
 
     /// Looks after a payment that an earlier process left open. In the background; it asks nobody where there is none.
@@ -581,11 +586,10 @@ impl Shared {
             }
         };
         let payer = self.setup.payer.clone();
-        // A task of its own, so that a payer that panics takes nothing with it.
-        let asking = self.setup.spawner.spawn(async move { payer.top_up(&request).await });
-        let asking = match asking {
+        let asking = match self.payers.begin(async move { payer.top_up(&request).await }) {
             Ok(asking) => asking,
-            Err(error) => return Ended::Unknown(error.to_string()),
+            // Nobody was asked.
+            Err(why) => return Ended::Rejected(why),
         };
         let answered = hold(&self.setup.ledger, &payment.id, asking, self.setup.limits.payer).await;
         match answered {
@@ -600,7 +604,7 @@ impl Shared {
             },
             Some(Ok(TopUp::Rejected(why))) => Ended::Rejected(why),
             Some(Ok(TopUp::Unknown(why))) => Ended::Unknown(why),
-            Some(Err(error)) if error.is_panic() => Ended::Unknown("the payer panicked".to_owned()),
+            Some(Err(Broken::Panicked)) => Ended::Unknown("the payer panicked".to_owned()),
             Some(Err(_)) => Ended::Unknown("the payer was broken off".to_owned()),
             None => {
                 let seconds = self.setup.limits.payer.as_secs_f64();

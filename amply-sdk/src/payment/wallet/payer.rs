@@ -16,8 +16,8 @@ pub type TopUpFuture<'a> = Pin<Box<dyn Future<Output = TopUp> + Send + 'a>>;
 /// [`ClientBuilder::wallet_payer`](crate::ClientBuilder::wallet_payer), with a [`SpendPolicy`](crate::SpendPolicy).
 ///
 /// It is asked once for a payment, after the payment was written down, and never for more than the policy allows. It runs on
-/// a thread of its own; when it takes longer than its limit, panics or is not sure, the payment is unknown: nobody pays for
-/// this wallet before that is cleared up. So say [`TopUp::Rejected`] only when no money has moved and none will.
+/// a thread of its own, which it may block; when it takes longer than its limit, panics or is not sure, the payment is unknown:
+/// nobody pays for this wallet before that is cleared up. What it spawns shares one more thread with all payers. So say [`TopUp::Rejected`] only when no money has moved and none will.
 ///
 /// Any closure of the right form is a payer:
 ///

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
 use super::network::Network;
-use super::rail::{SendPaid, Setup, X402Rail};
+use super::rail::{SIGNATURES, SendPaid, Setup, X402Rail};
 use super::signer::LocalSigner;
 use crate::base_url::BaseUrl;
 use crate::error::{Error, Failure};
@@ -26,6 +26,7 @@ use crate::event::Observer;
 use crate::exchange::Reply;
 use crate::meta::Meta;
 use crate::money::Usd;
+use crate::payment::crew::Crew;
 use crate::payment::open::OpenRail;
 use crate::payment::running::Spawner;
 use crate::payment::{
@@ -252,6 +253,7 @@ impl Process {
             spawner: Spawner::Here(tasks.clone()),
             send: Box::new(TheServer(world.clone())),
             paying: paying.clone(),
+            signers: Crew::new(Spawner::Here(tasks.clone()), SIGNATURES),
             limit: Duration::from_secs(30),
         }));
         let payers = Payers { wallet: None, open: Some(rail), first: Rail::X402, ledger, paying };

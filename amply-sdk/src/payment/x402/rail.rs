@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::money::Usd;
 use crate::payment::challenge::{PaymentChallenge, Refusal};
+use crate::payment::crew::{Broken, Crew};
 use crate::payment::ledger::{BegunOpen, EndedOpen, Ledger, OpenTerms, Over, WantedOpen};
 use crate::payment::open::{OpenEnd, OpenRail, OpenSetup, Order, Running, Stage};
 use crate::payment::policy::{Cap, SpendPolicy};
@@ -33,6 +34,8 @@ use crate::wire::{Fields, text_of};
 
 /// How long a request that carries a payment is read for.
 const TO_ITS_END: Duration = Duration::from_secs(60);
+/// How many signatures are asked for at once. Others wait, within the signer's limit.
+pub(crate) const SIGNATURES: usize = 16;
 /// For the task that reads it, which has a limit of its own.
 const AND_A_LITTLE: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,7 @@ pub(crate) struct Setup {
     pub(crate) spawner: Spawner,
     pub(crate) send: Box<dyn SendPaid>,
     pub(crate) paying: watch::Sender<usize>,
+    pub(crate) signers: Crew,
     /// For the signer.
     pub(crate) limit: Duration,
 }
@@ -246,11 +250,10 @@ impl X402Rail {
         authorization: &Authorization,
     ) -> Result<(&'static str, HeaderValue), String> {
         let (signer, digest) = (self.0.signer.clone(), authorization.digest());
-        // A task of its own, so that a signer that panics takes nothing with it.
-        let signing = self.0.spawner.spawn(async move { sign(&*signer, digest).await });
-        let signing = signing.map_err(|error| error.to_string())?;
+        let signing = self.0.signers.begin_in_turn(async move { sign(&*signer, digest).await });
         let signature = match hold(&self.0.ledger, &payment.id, signing, self.0.limit).await {
             Some(Ok(signed)) => signed.map_err(|error| error.to_string())?,
+            Some(Err(Broken::NotBegun(why))) => return Err(why),
             Some(Err(_)) => return Err("the signer panicked".to_owned()),
             None => return Err(format!("the signer did not answer within {} s", self.0.limit.as_secs_f64())),
         };
@@ -295,7 +298,7 @@ impl X402Rail {
     async fn send_once(&self, payment: &Payment, request: HttpRequest) -> Result<HttpAnswer, Fault> {
         let lost = |why: &str| Fault::unanswered(format!("the request that carried the payment was {why}"));
         let sending = match self.0.spawner.spawn(self.0.send.send(request)) {
-            Ok(sending) => sending,
+            Ok(sending) => sending.into(),
             Err(error) => return Err(lost(&error.to_string())),
         };
         match hold(&self.0.ledger, &payment.id, sending, TO_ITS_END + AND_A_LITTLE).await {
@@ -559,6 +562,7 @@ impl ClientBuilder {
                 spawner: Spawner::Background,
                 send: Box::new(OverHttp(Arc::new(setup.transport))),
                 paying: setup.paying,
+                signers: Crew::new(Spawner::Background, SIGNATURES),
                 limit: setup.limit,
             }));
             Ok(rail)

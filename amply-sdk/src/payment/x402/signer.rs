@@ -20,7 +20,8 @@ pub type SignFuture<'a> = Pin<Box<dyn Future<Output = Result<[u8; 65], SignError
 ///
 /// [`LocalSigner`] has the key itself, [`RemoteSigner`] asks a function; implement it for hardware, or for a service
 /// that keeps keys. What it is asked to sign is the EIP-712 digest of a `TransferWithAuthorization`, after every rule
-/// of the policy was checked. A signature by any other key than the address's is refused.
+/// of the policy was checked. A signature by any other key than the address's is refused. It runs on a thread of its own,
+/// which it may block; 16 signatures are asked for at once.
 pub trait Signer: Send + Sync {
     /// The address that pays.
     fn address(&self) -> Address;
