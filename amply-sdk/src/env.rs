@@ -20,7 +20,7 @@ pub const TIMEOUT: &str = "AMPLY_TIMEOUT";
 /// A PEM file with certificates to trust besides those of the system.
 pub const CA_BUNDLE: &str = "AMPLY_CA_BUNDLE";
 
-/// The file that keeps what was paid; by default in the platform's folder for state. Read by the command.
+/// The file that keeps what was paid and what is to be reported; by default in the platform's folder for state. Read by the command.
 pub const STORE: &str = "AMPLY_STORE";
 
 /// The URL of the guarded service that tops up the wallet. Read by the command.

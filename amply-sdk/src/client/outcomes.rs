@@ -23,8 +23,25 @@ impl Client {
     /// # Errors
     /// As [`route_task`](Self::route_task).
     pub async fn route_task_tracked(&self, request: impl Into<RouteRequest>) -> Result<TrackedRoute, Error> {
-        let route = self.route(&request.into()).await?;
-        Ok(TrackedRoute::new(self.clone(), route))
+        Ok(self.track(self.route(&request.into()).await?))
+    }
+
+    /// Adds the means to report to a route that this client asked for by [`route_task`](Self::route_task).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use amply_sdk::Outcome;
+    ///
+    /// let route = client.route_task("store 1M vectors").await?;
+    /// let reported = client.track(route).report_outcome(Outcome::success()).await?;
+    /// assert_eq!(reported.credits_awarded(), Some(1));
+    /// # Ok(()) }
+    /// ```
+    pub fn track(&self, route: Answer<Route>) -> TrackedRoute {
+        TrackedRoute::new(self.clone(), route)
     }
 
     /// Reports how a route went that another process asked for, now, and waits for the server's answer (`POST /outcome`, on an

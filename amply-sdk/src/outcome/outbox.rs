@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::counters::OutcomeCounters;
 use super::reporter::{Flushed, Reporter};
 use super::value::Outcome;
@@ -61,6 +63,12 @@ impl Outbox {
         self.0.shared().store.undelivered().await
     }
 
+    /// Whether this client delivers a report: it is of its server and its key.
+    pub fn delivers(&self, entry: &OutboxEntry) -> bool {
+        let sender = &self.0.shared().sender;
+        sender.base_url == entry.base_url && sender.principal == entry.principal
+    }
+
     /// Has a report delivered that waits or was given up, from now on.
     ///
     /// # Errors
@@ -87,7 +95,7 @@ impl fmt::Debug for Outbox {
 }
 
 /// A report in the outbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OutboxEntry {
     /// Its id in the outbox.
@@ -157,6 +165,15 @@ impl Store {
             false => Ok(None),
         });
         entry.await?.map(OutboxEntry::from).ok_or_else(|| no_such_report(id))
+    }
+
+    /// Lets a client deliver all reports again that were given up, of every server and key; how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it cannot be written.
+    pub async fn retry_dead_reports(&self) -> Result<u64, Error> {
+        let now_ms = Clock::System.now_ms();
+        self.letters(move |letters| letters.retry_dead(now_ms)).await
     }
 
     /// Removes a report that waits or was given up.

@@ -229,6 +229,15 @@ impl Letters for MemoryOutbox {
         Ok(is_there)
     }
 
+    fn retry_dead(&mut self, now_ms: i64) -> Result<u64, StoreError> {
+        let dead = self.letters.values().filter(|letter| letter.state == LetterState::Dead);
+        let ids: Vec<String> = dead.map(|letter| letter.id.clone()).collect();
+        for id in &ids {
+            self.retry(id, now_ms)?;
+        }
+        Ok(ids.len() as u64)
+    }
+
     fn discard(&mut self, id: &str) -> Result<bool, StoreError> {
         let number = self.number_of(id);
         let is_kept = |number: &u64| {

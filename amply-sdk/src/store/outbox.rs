@@ -139,6 +139,9 @@ pub(crate) trait Letters {
     /// Lets a report be delivered again from now on; whether there is such a one that is not delivered.
     fn retry(&mut self, id: &str, now_ms: i64) -> Result<bool, StoreError>;
 
+    /// The same of all that are dead; how many there were.
+    fn retry_dead(&mut self, now_ms: i64) -> Result<u64, StoreError>;
+
     /// Removes a report that is not delivered; whether there was such a one.
     fn discard(&mut self, id: &str) -> Result<bool, StoreError>;
 

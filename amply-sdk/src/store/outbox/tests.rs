@@ -175,6 +175,16 @@ async fn a_person_can_have_a_report_tried_again_or_removed() {
             }
         }
         assert!(store.undelivered().await.unwrap().is_empty());
+
+        for (id, principal) in [("c", "p"), ("d", "q"), ("e", "p")] {
+            add(store, Letter { principal: principal.to_owned(), ..letter(id, id) }, 9).await;
+        }
+        tried(store, "c", Tried::Dead { reason: "no".to_owned() }).await;
+        tried(store, "d", Tried::Dead { reason: "no".to_owned() }).await;
+        assert_eq!(store.retry_dead_reports().await.unwrap(), 2);
+        assert_eq!(store.retry_dead_reports().await.unwrap(), 0);
+        assert!(store.undelivered().await.unwrap().iter().all(|entry| !entry.is_dead));
+        assert_eq!(lease(store, "q", i64::MAX - 1, i64::MAX).await, ["d"]);
     })
     .await;
 }

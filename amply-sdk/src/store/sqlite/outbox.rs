@@ -341,6 +341,14 @@ impl Letters for InTransaction<'_> {
         changed.map(|rows| rows == 1).map_err(|error| self.refuse(error))
     }
 
+    fn retry_dead(&mut self, now_ms: i64) -> Result<u64, StoreError> {
+        let changed = self.connection.execute(
+            "UPDATE outbox SET state = 'pending', not_before_ms = ?1, created_ms = ?1 WHERE state = 'dead'",
+            [now_ms],
+        );
+        changed.map(|rows| rows as u64).map_err(|error| self.refuse(error))
+    }
+
     fn discard(&mut self, id: &str) -> Result<bool, StoreError> {
         let gone = self.connection.execute("DELETE FROM outbox WHERE id = ?1 AND state <> 'delivered'", [id]);
         *self.rows = None;
