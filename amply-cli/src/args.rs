@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{PaymentsCommand, RouteArgs, SandboxArgs, WalletCommand};
+use crate::cmd::{
+    AuditArgs, OutboxCommand, OutcomeArgs, PaymentsCommand, RouteCommand, SandboxArgs, WalletCommand,
+};
 use crate::exit::Failed;
 
 /// Which provider should run this task?
@@ -42,7 +44,7 @@ pub(crate) struct Global {
     /// Print the server's JSON (also when the output is no terminal)
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// The file that keeps what was paid, else one in your folder for state
+    /// The file that keeps what was paid and what is to be reported, else one in your folder for state
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
     /// Limit for one call, such as 30s or 500ms
@@ -99,7 +101,14 @@ pub(crate) enum Color {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Ask which provider should run a task
-    Route(RouteArgs),
+    Route(RouteCommand),
+    /// Report how a route went
+    Outcome(OutcomeArgs),
+    /// Show the reports that are not delivered, and deliver them
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
+    /// Show what the server knows of a route, with a proof
+    Audit(AuditArgs),
     /// List the providers that are ranked
     Providers,
     /// Show how the providers are, by the server's probes (needs a key)
@@ -140,13 +149,29 @@ impl Args {
                 "`amply payments` cannot be used with `--sandbox`: its ledger ends with the process",
             );
         }
+        if global.sandbox && matches!(self.command, Command::Outbox(_)) {
+            return refuse(
+                "`amply outbox` cannot be used with `--sandbox`: its outbox ends with the process",
+            );
+        }
+        if global.sandbox && matches!(&self.command, Command::Outcome(outcome) if outcome.is_for_later()) {
+            return refuse("`--later` cannot be used with `--sandbox`: its outbox ends with the process");
+        }
         if global.sandbox && global.store.is_some() {
             return refuse("`--sandbox` cannot be used with `--store`: its ledger ends with the process");
         }
         if global.quiet && global.verbose > 0 {
             return refuse("`--quiet` cannot be used with `--verbose`");
         }
-        let Command::Route(route) = &self.command else { return Ok(()) };
+        let route = match &self.command {
+            Command::Route(command) => &command.route,
+            Command::Outcome(outcome) if global.api_key_stdin && outcome.reads_stdin() => {
+                return refuse(
+                    "`--api-key-stdin` cannot be used with the ticket `-`: both would read standard input",
+                );
+            }
+            _ => return Ok(()),
+        };
         if global.api_key_stdin && route.reads_stdin() {
             return refuse(
                 "`--api-key-stdin` cannot be used with the task `-`: both would read standard input",

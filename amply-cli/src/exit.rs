@@ -20,6 +20,8 @@ pub(crate) enum Failed {
     Usage(String),
     /// Something on this machine.
     Local(String),
+    /// Reports are left in the outbox; with what the last try failed with.
+    Undelivered { delivered: u64, left: u64, why: Option<String> },
     /// Standard output could not be written.
     Output(io::Error),
     /// Ctrl-C; and what was waited for, where that is worth to be said.
@@ -83,7 +85,7 @@ impl Failed {
         match self {
             Self::Interrupted(_) => 130,
             Self::Usage(_) => 2,
-            Self::Local(_) | Self::Output(_) => 1,
+            Self::Local(_) | Self::Undelivered { .. } | Self::Output(_) => 1,
             Self::Call { error, .. } => match error.code() {
                 "config" | "invalid_request" | "rejected" => 2,
                 "unauthorized" => 3,
@@ -108,6 +110,7 @@ impl Failed {
             Self::Call { error, .. } => error.code(),
             Self::Usage(_) => "usage",
             Self::Local(_) => "local",
+            Self::Undelivered { .. } => "undelivered",
             Self::Output(_) => "output",
             Self::Interrupted(_) => "interrupted",
         }
@@ -117,6 +120,12 @@ impl Failed {
         match self {
             Self::Call { error, .. } => error.message(),
             Self::Usage(message) | Self::Local(message) => message.clone(),
+            Self::Undelivered { delivered, left, why } => {
+                let delivered =
+                    if *delivered > 0 { format!("{delivered} delivered, ") } else { String::new() };
+                let why = why.as_deref().unwrap_or("the time for it ran out, or another process is at it");
+                format!("{delivered}{left} left in the outbox: {why}")
+            }
             Self::Output(error) => format!("cannot write to standard output: {error}"),
             Self::Interrupted(_) => "interrupted".to_owned(),
         }
@@ -134,7 +143,12 @@ impl Failed {
             {
                 Some("use a key of an account (amply_sk_…), or `--principal warn`".to_owned())
             }
+            Self::Call { error, .. } if matches!(**error, Error::QueueFull(_)) => Some(
+                "`amply outbox flush` delivers what waits, and `amply outbox list` says why it was not"
+                    .to_owned(),
+            ),
             Self::Call { error, .. } => error.hint().map(str::to_owned),
+            Self::Undelivered { .. } => Some("they stay there; run `amply outbox flush` again".to_owned()),
             Self::Usage(_) => Some("`amply --help` shows what can be typed".to_owned()),
             _ => None,
         }
@@ -163,6 +177,10 @@ impl Failed {
             payment_id: problem.and_then(PaymentProblem::payment_id),
             cap: match call {
                 Some(Error::SpendLimit { cap, .. }) => Some(cap.as_str()),
+                _ => None,
+            },
+            left: match self {
+                Self::Undelivered { left, .. } => Some(*left),
                 _ => None,
             },
             challenge: call.and_then(Error::challenge).map(ChallengeJson::of),
@@ -203,6 +221,8 @@ struct ErrorJson<'a> {
     payment_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cap: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     challenge: Option<ChallengeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -273,4 +293,25 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_outbox_is_a_local_problem_with_what_makes_room() {
+        let full = Failed::from(Error::QueueFull("9 reports wait in the store already".to_owned()));
+        assert_eq!((full.exit_code(), full.code()), (1, "queue_full"));
+        assert!(full.hint().is_some_and(|hint| hint.starts_with("`amply outbox flush` delivers what waits")));
+    }
+
+    #[test]
+    fn what_is_left_in_the_outbox_is_counted_with_the_reason() {
+        let left = |delivered, why: Option<&str>| {
+            Failed::Undelivered { delivered, left: 3, why: why.map(str::to_owned) }.message()
+        };
+        assert_eq!(left(0, Some("no connection")), "3 left in the outbox: no connection");
+        assert!(left(9, None).starts_with("9 delivered, 3 left in the outbox: the time for it ran out"));
+    }
 }

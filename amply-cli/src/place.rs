@@ -24,6 +24,14 @@ pub(crate) async fn open(file: Result<PathBuf, Error>) -> Result<Store, Error> {
     opened.unwrap_or_else(|_| Err(Error::Store("opening the store was broken off".to_owned())))
 }
 
+/// Opens the store if there is one. What cannot be looked at is told by opening it.
+pub(crate) async fn open_if_there(file: PathBuf) -> Result<Option<Store>, Error> {
+    match file.try_exists() {
+        Ok(false) => Ok(None),
+        _ => open(Ok(file)).await.map(Some),
+    }
+}
+
 fn choose(
     typed: Option<&PathBuf>,
     variable: &dyn Fn(&str) -> Option<OsString>,

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use amply_sandbox::{NanoUsd, OpenPayments, Sandbox};
-use amply_sdk::{Answer, Binding, Client, ClientBuilder, PrincipalPolicy, Route, env};
+use amply_sdk::{Answer, Binding, Client, ClientBuilder, Error, PrincipalPolicy, Route, Store, env};
 use zeroize::Zeroizing;
 
 use crate::args::{Global, Principal};
@@ -14,6 +14,8 @@ use crate::term::Term;
 
 /// More bytes than any key has.
 const MAX_KEY: usize = 4096;
+/// More bytes than any ticket has.
+const MAX_TICKET: usize = 16 * 1024;
 /// Far more bytes than the longest task has.
 const MAX_TASK: usize = 1024 * 1024;
 
@@ -26,6 +28,18 @@ pub(crate) struct Session {
     longest: Option<Longest>,
 }
 
+/// What a command has to do with reports, and so which store it needs.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Reports {
+    /// Nothing.
+    #[default]
+    None,
+    /// It makes them, and looks up what was made before where there is a store.
+    Known,
+    /// It hands them over to the store.
+    Kept,
+}
+
 /// What a session is to have besides what holds for every command.
 #[derive(Default)]
 pub(crate) struct Setup {
@@ -36,6 +50,7 @@ pub(crate) struct Setup {
     pub(crate) balance: Option<NanoUsd>,
     /// Which open payments it asks for.
     pub(crate) open: Option<OpenPayments>,
+    pub(crate) reports: Reports,
 }
 
 impl Session {
@@ -76,12 +91,13 @@ impl Session {
             Principal::Warn => PrincipalPolicy::Warn,
             Principal::Ignore => PrincipalPolicy::Ignore,
         });
-        let (mut unpaid, mut longest) = (None, None);
+        let (mut unpaid, mut longest, mut kept) = (None, None, None);
         match (setup.means, &sandbox) {
             (Some(Means::Named { payers, caps, store }), _) => match place::open(store).await {
                 Ok(store) => {
                     longest = Some(payers.longest());
-                    builder = payers.pay_for(builder.store(store), caps.policy(), term);
+                    kept = Some(store.clone());
+                    builder = payers.pay_for(builder, caps.policy(), term);
                 }
                 Err(error) => {
                     term.warn(&format!("nothing will be paid: {}", error.message()));
@@ -95,8 +111,28 @@ impl Session {
             }
             _ => {}
         }
-        let client = builder.build()?;
-        Ok(Self { client, sandbox, warns: global.principal == Principal::Warn, unpaid, longest })
+        if kept.is_none() && sandbox.is_none() {
+            kept = store_of_reports(global, setup.reports, term).await?;
+        }
+        if let Some(store) = kept {
+            builder = builder.store(store);
+        }
+        // Whoever is gone in a moment delivers what it was asked to deliver.
+        builder = builder.deliver_in_background(false);
+        let warns = global.principal == Principal::Warn;
+        Ok(Self { client: builder.build()?, sandbox, warns, unpaid, longest })
+    }
+
+    /// What to do where the sandbox of this process does not know a route.
+    pub(crate) fn advise_on_route(&self, failed: Failed) -> Failed {
+        match failed {
+            Failed::Call { error, .. } if self.is_sandbox() && matches!(*error, Error::NotFound(_)) => {
+                let hint = "the sandbox of `--sandbox` ends with its command, and knows no route of another one; serve one \
+                            with `amply sandbox`, and name it with `--base-url`";
+                Failed::Call { error, hint: Some(hint.to_owned()) }
+            }
+            other => other,
+        }
     }
 
     /// The payment that may be running when the command ends.
@@ -125,6 +161,23 @@ impl Session {
     }
 }
 
+async fn store_of_reports(global: &Global, reports: Reports, term: &Term) -> Result<Option<Store>, Failed> {
+    let file = || place::of_store(global.store.as_ref());
+    let opened = match reports {
+        Reports::None => return Ok(None),
+        Reports::Kept => return Ok(Some(place::open(file()).await?)),
+        Reports::Known => match file() {
+            Ok(file) => place::open_if_there(file).await,
+            // There is none where there is no place for it.
+            Err(_) => Ok(None),
+        },
+    };
+    Ok(opened.unwrap_or_else(|error| {
+        term.warn(&format!("reports are made at once and not kept: {}", error.message()));
+        None
+    }))
+}
+
 /// Where the key comes from, in words; `None` where there is none, or the sandbox's own.
 pub(crate) fn key_from(global: &Global) -> Option<&'static str> {
     let is_set = std::env::var_os(env::API_KEY).is_some_and(|key| !key.is_empty());
@@ -147,6 +200,11 @@ pub(crate) fn key_from_stdin(global: &Global) -> Result<Option<String>, Failed> 
 /// The task, from standard input.
 pub(crate) fn task_from_stdin() -> Result<String, Failed> {
     read_stdin("the task", MAX_TASK)
+}
+
+/// A ticket, from standard input.
+pub(crate) fn ticket_from_stdin() -> Result<String, Failed> {
+    read_stdin("the ticket", MAX_TICKET)
 }
 
 /// Standard input as text, without the line break that ends it.

@@ -81,6 +81,11 @@ pub(crate) fn ms(ms: Option<f64>) -> String {
     ms.map_or_else(dash, |ms| format!("{ms} ms"))
 }
 
+/// Seconds since 1970 as RFC 3339 in UTC; `None` for a time that is none.
+pub(crate) fn utc(seconds: i64) -> Option<String> {
+    Some(jiff::Timestamp::from_second(seconds).ok()?.to_string())
+}
+
 /// Anything that can be shown, or a dash.
 pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(dash, |value| value.to_string())

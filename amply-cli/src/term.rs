@@ -15,6 +15,7 @@ pub(crate) struct Term {
     json: bool,
     errors_as_json: bool,
     quiet: bool,
+    stderr_is_terminal: bool,
     /// Whether a person can read what is said and do something about it.
     has_person: bool,
     width: usize,
@@ -32,6 +33,7 @@ impl Term {
             json: global.json || !stdout_is_terminal,
             errors_as_json: global.json,
             quiet,
+            stderr_is_terminal: io::stderr().is_terminal(),
             has_person: !quiet && io::stdin().is_terminal() && io::stderr().is_terminal(),
             width: terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0.into()),
             stdout_is_terminal,
@@ -106,6 +108,13 @@ impl Term {
         }
     }
 
+    /// A line on standard error that shows how far a long work is. Nobody sees it but a person at a terminal.
+    pub(crate) fn progress(&self, what: &'static str, all: u64) -> Progress {
+        let progress = Progress { what, all, is_shown: self.stderr_is_terminal && !self.quiet };
+        progress.show(0);
+        progress
+    }
+
     /// Says what went wrong, and what to do, on standard error.
     pub(crate) fn error(&self, text: &str, hint: Option<&str>) {
         self.say("error", anstyle::AnsiColor::Red, text);
@@ -123,6 +132,38 @@ impl Term {
     fn say(&self, word: &str, color: anstyle::AnsiColor, text: &str) {
         let word = paint(self.stderr_has_color, color.on_default().bold(), word);
         write_stderr(&format!("{word}: {}\n", amply_sdk::printable(text)));
+    }
+}
+
+/// See [`Term::progress`]. The line goes when this goes.
+pub(crate) struct Progress {
+    what: &'static str,
+    all: u64,
+    is_shown: bool,
+}
+
+impl Progress {
+    /// Marks of a whole bar.
+    const WIDTH: u64 = 20;
+
+    pub(crate) fn show(&self, done: u64) {
+        if !self.is_shown {
+            return;
+        }
+        // More may have come meanwhile.
+        let done = done.min(self.all);
+        let marks = (done * Self::WIDTH).checked_div(self.all).unwrap_or(Self::WIDTH);
+        let bar: String = (0..Self::WIDTH).map(|mark| if mark < marks { '#' } else { '-' }).collect();
+        write_stderr(&format!("\r{} [{bar}] {done} of {}", self.what, self.all));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_shown {
+            // Blanks, as not every terminal knows how to erase a line.
+            write_stderr(&format!("\r{:79}\r", ""));
+        }
     }
 }
 

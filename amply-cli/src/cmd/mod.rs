@@ -1,6 +1,9 @@
 //! One file per command: its arguments, and what it prints.
 
+mod audit;
 mod health;
+mod outbox;
+mod outcome;
 mod payments;
 mod platform_metrics;
 mod providers;
@@ -9,8 +12,11 @@ mod sandbox;
 mod status;
 mod wallet;
 
+pub(crate) use self::audit::AuditArgs;
+pub(crate) use self::outbox::OutboxCommand;
+pub(crate) use self::outcome::OutcomeArgs;
 pub(crate) use self::payments::PaymentsCommand;
-pub(crate) use self::route::{RouteArgs, page};
+pub(crate) use self::route::{RouteCommand, page};
 pub(crate) use self::sandbox::SandboxArgs;
 pub(crate) use self::wallet::WalletCommand;
 use crate::args::{Args, Command, Global};
@@ -22,6 +28,9 @@ use crate::term::Term;
 /// What is to be done, read and checked.
 pub(crate) enum Job<'a> {
     Route(Box<route::Planned>),
+    Outcome(Box<outcome::Planned>),
+    Outbox(&'a OutboxCommand),
+    Audit(&'a AuditArgs),
     Providers,
     Health,
     Status,
@@ -35,6 +44,9 @@ pub(crate) enum Job<'a> {
 pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed> {
     Ok(match &args.command {
         Command::Route(route) => Job::Route(Box::new(route.plan(&args.global, term)?)),
+        Command::Outcome(outcome) => Job::Outcome(Box::new(outcome.plan()?)),
+        Command::Outbox(outbox) => Job::Outbox(outbox),
+        Command::Audit(audit) => Job::Audit(audit),
         Command::Providers => Job::Providers,
         Command::Health => Job::Health,
         Command::Status => Job::Status,
@@ -52,10 +64,12 @@ pub(crate) async fn run(
     term: &Term,
 ) -> Result<(), Failed> {
     let setup = match &mut job {
-        // Neither needs a client. Ctrl-C is the usual end of a server.
+        // None of them needs a client, or not always. Ctrl-C is the usual end of a server.
         Job::Sandbox(args) => return sandbox::run(args, term).await,
         Job::Payments(command) => return or_ctrl_c(payments::run(command, global, term)).await,
+        Job::Outbox(command) => return outbox::run(command, key, global, term).await,
         Job::Route(planned) => std::mem::take(&mut planned.setup),
+        Job::Outcome(planned) => planned.setup(),
         _ => Setup::default(),
     };
     let key_from = session::key_from(global);
@@ -69,12 +83,14 @@ pub(crate) async fn run(
 async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed> {
     match job {
         Job::Route(planned) => route::run(session, *planned, term).await,
+        Job::Outcome(planned) => outcome::run(session, *planned, term).await,
+        Job::Audit(args) => audit::run(session, args, term).await,
         Job::Providers => providers::run(session, term).await,
         Job::Health => health::run(session, term).await,
         Job::Status => status::run(session, term).await,
         Job::PlatformMetrics => platform_metrics::run(session, term).await,
         Job::WalletBalance => wallet::balance(session, term).await,
         // Have ended above.
-        Job::Payments(_) | Job::Sandbox(_) => Ok(()),
+        Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
     }
 }

@@ -59,11 +59,7 @@ pub(crate) async fn run(command: &PaymentsCommand, global: &Global, term: &Term)
 
 /// The payments of a store. One that is not there has none, and is not made only to say so.
 async fn open(file: PathBuf) -> Result<Payments, Error> {
-    // What cannot be looked at is told by opening it.
-    match file.try_exists() {
-        Ok(false) => Ok(Store::in_memory().payments()),
-        _ => Ok(place::open(Ok(file)).await?.payments()),
-    }
+    Ok(place::open_if_there(file).await?.unwrap_or_else(Store::in_memory).payments())
 }
 
 /// What a pipe gets: an object, so that there is room for more.
@@ -129,7 +125,7 @@ fn show(payment: &Payment, term: &Term) -> Result<(), Failed> {
         ("asset", open.map(|open| open.asset.clone())),
         ("pay to", open.map(|open| open.pay_to.clone())),
         ("nonce", open.map(|open| open.nonce.clone())),
-        ("valid before", open.and_then(|open| seconds(open.valid_before))),
+        ("valid before", open.and_then(|open| table::utc(open.valid_before))),
         ("transaction", open.and_then(|open| open.transaction.clone())),
         ("idempotency key", key),
         ("credited", receipt.map(|receipt| usd(receipt.credited_usd))),
@@ -209,12 +205,7 @@ fn state(payment: &Payment) -> String {
 /// RFC 3339 in UTC, to the second.
 fn time(at: SystemTime) -> String {
     let since = jiff::Timestamp::try_from(at).ok();
-    since.and_then(|time| seconds(time.as_second())).unwrap_or_else(|| "-".to_owned())
-}
-
-/// The same of seconds since 1970.
-fn seconds(at: i64) -> Option<String> {
-    Some(jiff::Timestamp::from_second(at).ok()?.to_string())
+    since.and_then(|time| table::utc(time.as_second())).unwrap_or_else(|| "-".to_owned())
 }
 
 fn print_json(value: &impl Serialize, term: &Term) -> std::io::Result<()> {

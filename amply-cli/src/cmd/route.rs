@@ -1,7 +1,10 @@
 //! `amply route`: a task in, a ranking out.
 
 use amply_sandbox::{NanoUsd, Network, OpenPayments};
-use amply_sdk::{Answer, Error, FilterComplexity, Ranking, Route, RouteRequest, RuledOut, Usd, WorkloadType};
+use amply_sdk::{
+    Answer, Error, FilterComplexity, Ranking, Route, RouteRequest, RuledOut, Ticket, TrackedRoute, Usd,
+    WorkloadType,
+};
 use anstyle::AnsiColor;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -12,6 +15,16 @@ use crate::pay::{Advice, Means, PayArgs, Place, route_by_hand};
 use crate::session::{Session, Setup, key_from, task_from_stdin};
 use crate::table::{self, number, text};
 use crate::term::Term;
+
+#[derive(clap::Args)]
+pub(crate) struct RouteCommand {
+    #[command(flatten)]
+    pub(crate) route: RouteArgs,
+    /// Print a ticket too, with which `amply outcome` reports how it went: below the answer, or as `amply_ticket` in the JSON
+    // Else it would stand below the last heading of what is flattened above.
+    #[arg(long, help_heading = None::<&'static str>)]
+    track: bool,
+}
 
 #[derive(clap::Args)]
 pub(crate) struct RouteArgs {
@@ -110,6 +123,7 @@ impl LocalArgs {
 pub(crate) struct Planned {
     request: RouteRequest,
     is_by_hand: bool,
+    is_tracked: bool,
     advice: Advice,
     pub(crate) setup: Setup,
 }
@@ -125,6 +139,12 @@ where
     T: std::str::FromStr<Err = amply_sdk::Error> + Clone + Send + Sync + 'static,
 {
     PossibleValuesParser::new(all.iter().map(|(word, _)| *word)).try_map(|word| word.parse::<T>())
+}
+
+impl RouteCommand {
+    pub(crate) fn plan(&self, global: &Global, term: &Term) -> Result<Planned, Failed> {
+        Ok(Planned { is_tracked: self.track, ..self.route.plan(global, term)? })
+    }
 }
 
 impl RouteArgs {
@@ -156,8 +176,8 @@ impl RouteArgs {
         // One that asks for payments has somebody who must pay.
         let broke = open.as_ref().map(|_| NanoUsd::default());
         let strict = self.local.strict || open.is_some();
-        let setup = Setup { means, strict, balance: self.local.balance.or(broke), open };
-        Ok(Planned { request, is_by_hand, advice, setup })
+        let setup = Setup { means, strict, balance: self.local.balance.or(broke), open, ..Setup::default() };
+        Ok(Planned { request, is_by_hand, is_tracked: false, advice, setup })
     }
 
     /// The request that was typed, checked.
@@ -206,18 +226,59 @@ impl RouteArgs {
 }
 
 pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Result<(), Failed> {
+    let route = answer(session, &planned, term).await?;
+    if !planned.is_tracked {
+        return match term.is_json() {
+            true => Ok(term.print_json(route.text())?),
+            false => Ok(term.print(&page(&route, term))?),
+        };
+    }
+    let tracked = session.client.track(route);
+    match (term.is_json(), ticket_of(&tracked, term)) {
+        (true, ticket) => Ok(term.print_json(&with_ticket(tracked.text(), ticket.as_ref()))?),
+        (false, None) => Ok(term.print(&page(&tracked, term))?),
+        // In one piece on a line of its own, however long: it is to be copied.
+        (false, Some(ticket)) => {
+            let page = page(&tracked, term);
+            Ok(term.print(&format!("{page}\n\nTicket for `amply outcome --ticket`:\n{ticket}"))?)
+        }
+    }
+}
+
+/// The route that was planned, with what is to be said beside it.
+pub(crate) async fn answer(
+    session: &Session,
+    planned: &Planned,
+    term: &Term,
+) -> Result<Answer<Route>, Failed> {
     let route =
-        ask(session, &planned, term).await.map_err(|failed| advise(session, &planned.advice, failed))?;
+        ask(session, planned, term).await.map_err(|failed| advise(session, &planned.advice, failed))?;
     if !session.is_sandbox() && route.is_from_fallback_catalog() {
         term.warn("the server ranked its built-in catalog because the live one was not to be had");
     }
     if let Some(warning) = session.principal_warning(&route) {
         term.warn(warning);
     }
-    if term.is_json() {
-        return Ok(term.print_json(route.text())?);
+    Ok(route)
+}
+
+/// The ticket, or why there is none: what was answered is worth more than that.
+pub(crate) fn ticket_of(tracked: &TrackedRoute, term: &Term) -> Option<Ticket> {
+    let ticket = tracked.ticket();
+    if let Err(error) = &ticket {
+        term.warn(&format!("there is no ticket: {}", error.message()));
     }
-    Ok(term.print(&page(&route, term))?)
+    ticket.ok()
+}
+
+/// The server's JSON with one key more at its end. Not a byte of it is changed.
+fn with_ticket(json: &str, ticket: Option<&Ticket>) -> String {
+    // A ticket is one word: it can always be written.
+    let ticket = serde_json::to_string(&ticket).unwrap_or_default();
+    match json.rsplit_once('}') {
+        Some((before, after)) => format!("{before},\"amply_ticket\":{ticket}}}{after}"),
+        None => json.to_owned(),
+    }
 }
 
 async fn ask(session: &Session, planned: &Planned, term: &Term) -> Result<Answer<Route>, Failed> {
