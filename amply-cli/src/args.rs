@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{
-    AuditArgs, OutboxCommand, OutcomeArgs, PaymentsCommand, RouteCommand, SandboxArgs, WalletCommand,
+    AuditArgs, OutboxCommand, OutcomeArgs, PaymentsCommand, RouteArgs, RouteCommand, RunArgs, SandboxArgs,
+    WalletCommand,
 };
 use crate::exit::Failed;
 
@@ -26,7 +27,8 @@ AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_X402_KEY, AMPLY_MAX_TOPUP_USD, AMPLY_M
 flag goes before its variable; of the amounts the smaller one holds.
 
 Exit codes: 0 ok, 1 not there or a local problem, 2 bad usage or a refused request, 3 key not accepted, 4 payment \
-needed, 5 not allowed, 6 rate limit or quota, 7 no answer, 8 the server failed, 9 not an Amply answer, 130 Ctrl-C";
+needed, 5 not allowed, 6 rate limit or quota, 7 no answer, 8 the server failed, 9 not an Amply answer, 130 Ctrl-C; \
+`amply run` ends as its command does, or with 125 to 127 where that did not run";
 
 /// Options that stand before or after any command.
 #[derive(clap::Args)]
@@ -76,7 +78,7 @@ pub(crate) enum Principal {
 
 /// Reads the arguments. The parser's own messages heed `--color` too, wherever it stands.
 pub(crate) fn parse() -> Result<Args, clap::Error> {
-    let typed: Vec<_> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let typed = typed();
     let pairs = typed.iter().zip(typed.iter().skip(1));
     let is = |when: &str| {
         let joined = format!("--color={when}");
@@ -88,6 +90,22 @@ pub(crate) fn parse() -> Result<Args, clap::Error> {
         _ => clap::ColorChoice::Auto,
     };
     Args::from_arg_matches(&Args::command().color(choice).try_get_matches()?)
+}
+
+/// What was typed for `amply` itself: what comes after `--` is for the command of `amply run`.
+pub(crate) fn typed() -> Vec<String> {
+    let typed = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    typed.take_while(|argument| argument != "--").collect()
+}
+
+/// Whether it is `amply run` that could not be read.
+pub(crate) fn is_meant_to_run() -> bool {
+    let read = Args::command().ignore_errors(true).try_get_matches();
+    match read.as_ref().ok().and_then(clap::ArgMatches::subcommand_name) {
+        Some(command) => command == "run",
+        // It was not reached.
+        None => typed().iter().skip(1).find(|word| !word.starts_with('-')).is_some_and(|word| word == "run"),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -102,6 +120,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Ask which provider should run a task
     Route(RouteCommand),
+    /// Ask for a route, run a command that does the task, and report how it went
+    Run(RunArgs),
     /// Report how a route went
     Outcome(OutcomeArgs),
     /// Show the reports that are not delivered, and deliver them
@@ -165,6 +185,7 @@ impl Args {
         }
         let route = match &self.command {
             Command::Route(command) => &command.route,
+            Command::Run(run) => &run.route,
             Command::Outcome(outcome) if global.api_key_stdin && outcome.reads_stdin() => {
                 return refuse(
                     "`--api-key-stdin` cannot be used with the ticket `-`: both would read standard input",
@@ -177,6 +198,19 @@ impl Args {
                 "`--api-key-stdin` cannot be used with the task `-`: both would read standard input",
             );
         }
+        if matches!(self.command, Command::Run(_)) {
+            refuse_stdin(route, global)?;
+        }
         route.check(global.sandbox)
     }
+}
+
+/// Standard input is for the command of `amply run`.
+fn refuse_stdin(route: &RouteArgs, global: &Global) -> Result<(), Failed> {
+    let what = match (global.api_key_stdin, route.reads_stdin()) {
+        (true, _) => "`--api-key-stdin`",
+        (_, true) => "the task `-`",
+        _ => return Ok(()),
+    };
+    Err(Failed::Usage(format!("{what} cannot be used with `amply run`: its command has standard input")))
 }

@@ -7,9 +7,13 @@ use std::process::ExitCode;
 use amply_sdk::{Error, Failure, PaymentChallenge, PaymentProblem, Refusal, Usd};
 use serde::Serialize;
 
+use crate::args;
 use crate::cmd::page;
 use crate::table;
 use crate::term::{Term, write_stderr};
+
+/// What `amply run` ends with when it fails itself.
+const OF_RUN: u8 = 125;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(crate) enum Failed {
     Usage(String),
     /// Something on this machine.
     Local(String),
+    /// The command of `amply run` could not begin; with what a shell's exit code would be.
+    NoCommand { message: String, exit_code: u8 },
     /// Reports are left in the outbox; with what the last try failed with.
     Undelivered { delivered: u64, left: u64, why: Option<String> },
     /// Standard output could not be written.
@@ -58,7 +64,19 @@ impl Failed {
 
     /// Says what happened, on standard error, and gives the exit code.
     pub(crate) fn report(&self, term: &Term) -> ExitCode {
-        let code = self.exit_code();
+        self.report_as(self.exit_code(), term)
+    }
+
+    /// The same of `amply run`, whose own failures must not look like those of its command.
+    pub(crate) fn report_of_run(&self, term: &Term) -> ExitCode {
+        let exit_code = match self {
+            Self::NoCommand { .. } | Self::Interrupted(_) => self.exit_code(),
+            _ => OF_RUN,
+        };
+        self.report_as(exit_code, term)
+    }
+
+    fn report_as(&self, code: u8, term: &Term) -> ExitCode {
         match self {
             Self::Interrupted(None) => {}
             Self::Interrupted(Some(failed)) => {
@@ -66,7 +84,7 @@ impl Failed {
             }
             // The reader has seen enough.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-            _ if term.is_error_json() => term.error_json(&self.to_json()),
+            _ if term.is_error_json() => term.error_json(&self.to_json(code)),
             Self::Call { error, .. } => {
                 let id = error.request_id().map(|id| format!(" (request {})", table::one_line(id)));
                 let message = format!("{}{}", error.message(), id.unwrap_or_default());
@@ -86,6 +104,7 @@ impl Failed {
             Self::Interrupted(_) => 130,
             Self::Usage(_) => 2,
             Self::Local(_) | Self::Undelivered { .. } | Self::Output(_) => 1,
+            Self::NoCommand { exit_code, .. } => *exit_code,
             Self::Call { error, .. } => match error.code() {
                 "config" | "invalid_request" | "rejected" => 2,
                 "unauthorized" => 3,
@@ -110,6 +129,7 @@ impl Failed {
             Self::Call { error, .. } => error.code(),
             Self::Usage(_) => "usage",
             Self::Local(_) => "local",
+            Self::NoCommand { .. } => "command",
             Self::Undelivered { .. } => "undelivered",
             Self::Output(_) => "output",
             Self::Interrupted(_) => "interrupted",
@@ -119,7 +139,7 @@ impl Failed {
     fn message(&self) -> String {
         match self {
             Self::Call { error, .. } => error.message(),
-            Self::Usage(message) | Self::Local(message) => message.clone(),
+            Self::Usage(message) | Self::Local(message) | Self::NoCommand { message, .. } => message.clone(),
             Self::Undelivered { delivered, left, why } => {
                 let delivered =
                     if *delivered > 0 { format!("{delivered} delivered, ") } else { String::new() };
@@ -154,7 +174,7 @@ impl Failed {
         }
     }
 
-    fn to_json(&self) -> String {
+    fn to_json(&self, exit_code: u8) -> String {
         let call = match self {
             Self::Call { error, .. } => Some(&**error),
             _ => None,
@@ -164,7 +184,7 @@ impl Failed {
             code: self.code(),
             message: self.message(),
             hint: self.hint(),
-            exit_code: self.exit_code(),
+            exit_code,
             status: call.map(|error| error.status().map_or(0, |status| status.as_u16())),
             request_id: call.and_then(Error::request_id),
             is_retryable: call.map(Error::is_retryable),
@@ -279,7 +299,12 @@ fn concerns_key(error: &Error) -> bool {
 
 /// Help, version, or an argument that cannot be read.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let asked_for_json = std::env::args_os().any(|arg| arg == "--json");
+    let asked_for_json = args::typed().iter().any(|typed| typed == "--json");
+    let exit_code = match (error.use_stderr(), args::is_meant_to_run()) {
+        (false, _) => 0,
+        (true, false) => 2,
+        (true, true) => OF_RUN,
+    };
     if error.use_stderr() && asked_for_json {
         let text = error.render().to_string();
         // What is wrong and what would be right; then comes the usage, which is the same for all.
@@ -287,12 +312,12 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
             text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
         let message = table::one_line(&said.collect::<Vec<_>>().join(" "));
         let message = message.trim_start_matches("error: ").to_owned();
-        write_stderr(&format!("{}\n", Failed::Usage(message).to_json()));
+        write_stderr(&format!("{}\n", Failed::Usage(message).to_json(exit_code)));
     } else {
         // Nobody is left to tell when this fails.
         let _ = error.print();
     }
-    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+    ExitCode::from(exit_code)
 }
 
 #[cfg(test)]

@@ -11,6 +11,11 @@ use crate::term::Term;
 
 /// Does some work until Ctrl-C is pressed. Work that listens itself is told first.
 pub(crate) async fn or_ctrl_c<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    // Whoever started us with it ignored (a script, in the background) wants it so.
+    #[cfg(unix)]
+    if crate::child::ignored().contains(signal_hook::consts::SIGINT) {
+        return work.await;
+    }
     tokio::select! {
         biased;
         done = work => done,

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod child;
 mod cmd;
 mod exit;
 mod interrupt;
@@ -15,7 +16,7 @@ mod verbose;
 
 use std::process::ExitCode;
 
-use crate::args::Args;
+use crate::args::{Args, Command};
 use crate::exit::Failed;
 use crate::term::Term;
 
@@ -26,12 +27,13 @@ fn main() -> ExitCode {
     };
     let term = Term::new(&args.global);
     match run(&args, &term) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
+        Err(failed) if matches!(args.command, Command::Run(_)) => failed.report_of_run(&term),
         Err(failed) => failed.report(&term),
     }
 }
 
-fn run(args: &Args, term: &Term) -> Result<(), Failed> {
+fn run(args: &Args, term: &Term) -> Result<ExitCode, Failed> {
     args.check()?;
     if args.global.verbose > 0 {
         verbose::show_attempts();

@@ -26,6 +26,7 @@ pub(crate) struct Session {
     warns: bool,
     unpaid: Option<String>,
     longest: Option<Longest>,
+    keeps_reports: bool,
 }
 
 /// What a command has to do with reports, and so which store it needs.
@@ -38,6 +39,8 @@ pub(crate) enum Reports {
     Known,
     /// It hands them over to the store.
     Kept,
+    /// The same, and goes on without one. What waits in it is delivered meanwhile.
+    KeptWherePossible,
 }
 
 /// What a session is to have besides what holds for every command.
@@ -114,13 +117,19 @@ impl Session {
         if kept.is_none() && sandbox.is_none() {
             kept = store_of_reports(global, setup.reports, term).await?;
         }
+        let keeps_reports = kept.is_some();
         if let Some(store) = kept {
             builder = builder.store(store);
         }
         // Whoever is gone in a moment delivers what it was asked to deliver.
-        builder = builder.deliver_in_background(false);
+        builder = builder.deliver_in_background(setup.reports == Reports::KeptWherePossible);
         let warns = global.principal == Principal::Warn;
-        Ok(Self { client: builder.build()?, sandbox, warns, unpaid, longest })
+        Ok(Self { client: builder.build()?, sandbox, warns, unpaid, longest, keeps_reports })
+    }
+
+    /// Whether a report that is handed over outlives this process.
+    pub(crate) fn keeps_reports(&self) -> bool {
+        self.keeps_reports
     }
 
     /// What to do where the sandbox of this process does not know a route.
@@ -171,6 +180,7 @@ async fn store_of_reports(global: &Global, reports: Reports, term: &Term) -> Res
             // There is none where there is no place for it.
             Err(_) => Ok(None),
         },
+        Reports::KeptWherePossible => place::open(file()).await.map(Some),
     };
     Ok(opened.unwrap_or_else(|error| {
         term.warn(&format!("reports are made at once and not kept: {}", error.message()));

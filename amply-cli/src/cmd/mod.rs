@@ -8,15 +8,19 @@ mod payments;
 mod platform_metrics;
 mod providers;
 mod route;
+mod run;
 mod sandbox;
 mod status;
 mod wallet;
+
+use std::process::ExitCode;
 
 pub(crate) use self::audit::AuditArgs;
 pub(crate) use self::outbox::OutboxCommand;
 pub(crate) use self::outcome::OutcomeArgs;
 pub(crate) use self::payments::PaymentsCommand;
-pub(crate) use self::route::{RouteCommand, page};
+pub(crate) use self::route::{RouteArgs, RouteCommand, page};
+pub(crate) use self::run::RunArgs;
 pub(crate) use self::sandbox::SandboxArgs;
 pub(crate) use self::wallet::WalletCommand;
 use crate::args::{Args, Command, Global};
@@ -28,6 +32,7 @@ use crate::term::Term;
 /// What is to be done, read and checked.
 pub(crate) enum Job<'a> {
     Route(Box<route::Planned>),
+    Run(Box<run::Planned>),
     Outcome(Box<outcome::Planned>),
     Outbox(&'a OutboxCommand),
     Audit(&'a AuditArgs),
@@ -44,6 +49,7 @@ pub(crate) enum Job<'a> {
 pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed> {
     Ok(match &args.command {
         Command::Route(route) => Job::Route(Box::new(route.plan(&args.global, term)?)),
+        Command::Run(run) => Job::Run(Box::new(run.plan(&args.global, term)?)),
         Command::Outcome(outcome) => Job::Outcome(Box::new(outcome.plan()?)),
         Command::Outbox(outbox) => Job::Outbox(outbox),
         Command::Audit(audit) => Job::Audit(audit),
@@ -62,21 +68,30 @@ pub(crate) async fn run(
     key: Option<String>,
     global: &Global,
     term: &Term,
-) -> Result<(), Failed> {
+) -> Result<ExitCode, Failed> {
+    let done = |()| ExitCode::SUCCESS;
     let setup = match &mut job {
         // None of them needs a client, or not always. Ctrl-C is the usual end of a server.
-        Job::Sandbox(args) => return sandbox::run(args, term).await,
-        Job::Payments(command) => return or_ctrl_c(payments::run(command, global, term)).await,
-        Job::Outbox(command) => return outbox::run(command, key, global, term).await,
+        Job::Sandbox(args) => return sandbox::run(args, term).await.map(done),
+        Job::Payments(command) => return or_ctrl_c(payments::run(command, global, term)).await.map(done),
+        Job::Outbox(command) => return outbox::run(command, key, global, term).await.map(done),
         Job::Route(planned) => std::mem::take(&mut planned.setup),
+        Job::Run(planned) => std::mem::take(&mut planned.route.setup),
         Job::Outcome(planned) => planned.setup(),
         _ => Setup::default(),
     };
     let key_from = session::key_from(global);
     let session = or_ctrl_c(Session::open(global, key, setup, term)).await;
     let session = session.map_err(|failed| failed.naming_key(key_from))?;
-    let done = or_ctrl_c(with(&session, job, term)).await;
-    let_payment_end(&session, term).await;
+    let done = match job {
+        // Ctrl-C is its command's, once that runs.
+        Job::Run(planned) => run::run(&session, *planned, term).await,
+        job => {
+            let ended = or_ctrl_c(with(&session, job, term)).await;
+            let_payment_end(&session, term).await;
+            ended.map(done)
+        }
+    };
     done.map_err(|failed| failed.naming_key(key_from))
 }
 
@@ -91,6 +106,6 @@ async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed
         Job::PlatformMetrics => platform_metrics::run(session, term).await,
         Job::WalletBalance => wallet::balance(session, term).await,
         // Have ended above.
-        Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
+        Job::Run(_) | Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
     }
 }
