@@ -78,9 +78,15 @@ pub struct Running(Option<Child>);
 impl Running {
     /// Starts `amply` without any variable and without standard input.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// The same with these variables.
+    pub fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let child = Command::new(bin_dir().join("amply"))
             .args(arguments)
             .env_clear()
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -96,9 +102,14 @@ impl Running {
     }
 
     /// Presses Ctrl-C and waits for the end.
-    pub fn interrupt(mut self) -> Finished {
+    pub fn interrupt(self) -> Finished {
+        self.end_by(Signal::INT)
+    }
+
+    /// Sends a signal to `amply` alone and waits for the end.
+    pub fn end_by(mut self, signal: Signal) -> Finished {
         let child = self.0.take().unwrap();
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
         Finished::from(child.wait_with_output().unwrap())
     }
 }

@@ -22,6 +22,7 @@ pub mod readings;
 pub mod recording;
 pub mod reporting;
 mod server;
+pub mod stage;
 mod terminal;
 pub mod transcript;
 pub mod x402_recording;

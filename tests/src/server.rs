@@ -152,7 +152,12 @@ impl Scripted {
 
     /// Waits until a request has come.
     pub fn wait_for_a_request(&self) {
-        self.shared.wait(|log| !log.requests.is_empty(), "a request comes");
+        self.wait_for_requests(1);
+    }
+
+    /// The same for a number of requests.
+    pub fn wait_for_requests(&self, count: usize) {
+        self.shared.wait(|log| log.requests.len() >= count, "a request comes");
     }
 
     /// Waits until the client has closed all connections, for which its runtime must run on.

@@ -1,7 +1,7 @@
 //! The command at a terminal, through a pseudo-terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -36,6 +36,7 @@ pub(crate) fn at_terminal_with(line: &str, variables: &[(&str, &str)]) -> (Strin
 /// A program that runs at a terminal of 80 columns. It ends with the test, whatever happens.
 pub struct Terminal {
     child: Child,
+    keys: File,
     seen: Arc<Seen>,
     reader: Option<JoinHandle<()>>,
 }
@@ -52,6 +53,13 @@ impl Terminal {
     pub fn amply(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(bin_dir().join("amply"));
         command.args(arguments);
+        Self::run(command, variables)
+    }
+
+    /// Starts `amply` as the leader of a session of its own, so that what is typed reaches it as signals, too.
+    pub fn session(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(bin_dir().join("amply")).args(arguments);
         Self::run(command, variables)
     }
 
@@ -82,6 +90,7 @@ impl Terminal {
         let seen = Arc::<Seen>::default();
         let shown = seen.clone();
         let mut master = File::from(master);
+        let keys = master.try_clone().unwrap();
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // Reading fails once the last program has closed the terminal.
@@ -90,7 +99,7 @@ impl Terminal {
                 shown.news.notify_all();
             }
         });
-        Self { child, seen, reader: Some(reader) }
+        Self { child, keys, seen, reader: Some(reader) }
     }
 
     /// Waits until this was shown.
@@ -103,7 +112,17 @@ impl Terminal {
 
     /// Presses Ctrl-C.
     pub fn interrupt(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        self.send(Signal::INT);
+    }
+
+    /// Sends a signal to the program alone.
+    pub fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Types something.
+    pub fn type_in(&self, keys: &[u8]) {
+        (&self.keys).write_all(keys).unwrap();
     }
 
     /// Waits for the end. Gives what a person would have seen, and the exit code.

@@ -1,9 +1,9 @@
 //! Transcripts: what a person types after `$ `, and what they see. The file is the test.
 //!
 //! A command's output is followed by `[exit N]` unless N is 0. Ports, times, ages and ids of payments (UUIDs of version 7;
-//! those of the sandbox follow from its seed) are replaced by `[PORT]`, `[TIME]`, `[AGE]` and `[PAYMENT]`, and nonces and
-//! transactions, 64 hexadecimal digits, by `[HASH]`. A command in which `[PAYMENT]` is
-//! typed gets the id that was shown last.
+//! those of the sandbox follow from its seed) are replaced by `[PORT]`, `[TIME]`, `[AGE]` and `[PAYMENT]`, and nonces,
+//! transactions and proofs, 64 hexadecimal digits, by `[HASH]`, and tickets by `[TICKET]`. In a file that has `[REPORT]` that stands for
+//! the ids of version 7. A command in which `[PAYMENT]`, `[REPORT]` or `[TICKET]` is typed gets the one that was shown last.
 //!
 //! `AMPLY_UPDATE_TRANSCRIPTS=1` writes what is seen into the file.
 
@@ -53,18 +53,28 @@ pub fn check_markdown(path: &Path) {
 
 /// The transcript as it is today.
 fn replay(transcript: &str, variables: &[(&str, &str)]) -> String {
+    let id = if transcript.contains(REPORT) { REPORT } else { PAYMENT };
+    let marks: [(&str, Length); 2] = [(id, id_of_ours), (TICKET, ticket)];
+    let mut last = [const { String::new() }; 2];
     let mut today = String::new();
-    let mut payment = String::new();
     for line in transcript.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
             if !today.is_empty() {
                 today.push('\n');
             }
-            let (seen, code) = at_terminal_with(&command.replace(PAYMENT, &payment), variables);
-            let mut ids =
-                (0..seen.len()).filter_map(|at| seen.get(at..)?.get(..payment_id(seen.get(at..)?)?));
-            payment = ids.next_back().map_or(payment, str::to_owned);
-            today.push_str(&format!("{line}\n{}", redact(&seen)));
+            let mut command = command.to_owned();
+            for ((mark, _), last) in marks.iter().zip(&last) {
+                command = command.replace(mark, last);
+            }
+            let (seen, code) = at_terminal_with(&command, variables);
+            for ((_, length), last) in marks.iter().zip(&mut last) {
+                let mut all =
+                    (0..seen.len()).filter_map(|at| seen.get(at..)?.get(..length(seen.get(at..)?)?));
+                if let Some(shown) = all.next_back() {
+                    *last = shown.to_owned();
+                }
+            }
+            today.push_str(&format!("{line}\n{}", redact(&seen, id)));
             match code {
                 Some(0) => {}
                 Some(code) => today.push_str(&format!("[exit {code}]\n")),
@@ -83,17 +93,23 @@ fn settle(path: &Path, expected: &str, seen: &str) {
     }
 }
 
-/// What stands for the id of a payment.
+/// What stands for the id of a payment, of a report, and for a ticket.
 const PAYMENT: &str = "[PAYMENT]";
+const REPORT: &str = "[REPORT]";
+const TICKET: &str = "[TICKET]";
+
+/// How long something is with which a text begins.
+type Length = fn(&str) -> Option<usize>;
 
 /// Replaces what differs from run to run.
-fn redact(text: &str) -> String {
+fn redact(text: &str, id: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let found = [
             ("[TIME]", time(rest)),
-            (PAYMENT, payment_id(rest)),
+            (id, id_of_ours(rest)),
+            (TICKET, ticket(rest)),
             ("[AGE]", age(rest)),
             ("[HASH]", hash(rest)),
             ("127.0.0.1:[PORT]", port(rest)),
@@ -128,15 +144,24 @@ fn age(text: &str) -> Option<usize> {
     is_age.then_some(digits + " s".len())
 }
 
-/// The same for the id of a payment.
-fn payment_id(text: &str) -> Option<usize> {
+/// The same for a ticket.
+fn ticket(text: &str) -> Option<usize> {
+    const BEGINS: &str = "amply-ticket-1.";
+    let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let rest = text.strip_prefix(BEGINS)?.bytes().take_while(is_of_it).count();
+    (rest > 40).then_some(BEGINS.len() + rest)
+}
+
+/// The same for an id that the client made: of a payment, or of a report.
+fn id_of_ours(text: &str) -> Option<usize> {
     shaped(text, "xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx")
 }
 
-/// The same for what is unlike in every payment by x402.
+/// The same for what is unlike in every payment by x402, and in every proof.
 fn hash(text: &str) -> Option<usize> {
-    let digits = text.strip_prefix("0x")?.bytes().take_while(u8::is_ascii_hexdigit).count();
-    (digits == 64).then_some("0x".len() + digits)
+    let rest = text.strip_prefix("0x").unwrap_or(text);
+    let digits = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+    (digits == 64).then_some(text.len() - rest.len() + digits)
 }
 
 /// The same for an address of this machine. Ports below 1024 were written by hand.

@@ -54,3 +54,16 @@ async fn a_route_is_paid_for_by_x402_and_the_ledger_shows_it() {
     let variables = [("AMPLY_BASE_URL", sandbox.url()), ("AMPLY_X402_KEY", KEY), ("XDG_STATE_HOME", &*state)];
     check_file_with(&root().join("tests/transcripts/x402.console"), &variables, &state);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_tracked_reported_now_and_later_and_audited() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    let folder = TempFolder::new("transcript-outcomes");
+    let state = folder.path().to_str().unwrap().to_owned();
+    let variables = [
+        ("AMPLY_BASE_URL", sandbox.url()),
+        ("AMPLY_API_KEY", sandbox.user_key()),
+        ("XDG_STATE_HOME", &*state),
+    ];
+    check_file_with(&root().join("tests/transcripts/outcomes.console"), &variables, &state);
+}
