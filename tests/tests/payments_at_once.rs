@@ -38,7 +38,8 @@ async fn a_thousand_calls_break_no_cap_and_none_is_left_waiting() {
     // A call that comes in between may use what another has paid for; that one is told so.
     let ended = count("answer") + count("spend_limit") + count("payment_not_applied");
     assert_eq!(ended, 1_000, "{ends:?}");
-    assert!(count("answer") >= 200, "{ends:?}");
+    // However many come to the first payment, it pays for 100 of them.
+    assert!(count("answer") >= 100, "{ends:?}");
     let payments = store.payments().list().await.unwrap();
     let total = payments.iter().try_fold(Usd::ZERO, |sum, payment| sum.checked_add(payment.amount)).unwrap();
     assert!(total <= usd("3"), "{total} USD");
