@@ -3,43 +3,70 @@
 //!
 //! A foreground runtime may stand still between two calls, or end; what money depends on runs here.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 
 use tokio::runtime::{Builder, Handle};
 
 use crate::error::Error;
 
-static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
-static OF_PAYERS: Mutex<Option<Runtime>> = Mutex::new(None);
+/// One for this process, and one for each that it was forked from, by way of its parents.
+static PLACES: [Place; 32] = [const { Place::free() }; 32];
 
-struct Runtime {
-    /// A forked child has a copy of this and no thread behind it.
-    process: u32,
-    handle: Handle,
+/// Where a process keeps its runtimes. A forked child has a copy of its parent's, with no thread behind them, and a
+/// lock that another thread may have held at the fork, which is then never opened.
+struct Place {
+    /// Whose it is; 0 while it is nobody's.
+    process: AtomicU32,
+    runtime: Mutex<Option<Handle>>,
+    of_payers: Mutex<Option<Handle>>,
+}
+
+impl Place {
+    const fn free() -> Self {
+        Self { process: AtomicU32::new(0), runtime: Mutex::new(None), of_payers: Mutex::new(None) }
+    }
+
+    /// The place of a process among these, taken at first need. No lock is touched.
+    fn of(process: u32, places: &[Self]) -> Option<&Self> {
+        places.iter().find(|place| {
+            match place.process.compare_exchange(0, process, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => true,
+                Err(taken_by) => taken_by == process,
+            }
+        })
+    }
 }
 
 /// The background runtime, started at first need.
 pub(crate) fn handle() -> Result<Handle, Error> {
-    running(&RUNTIME, "amply-background", 8)
+    running(|place| &place.runtime, "amply-background", 8)
 }
 
 /// The runtime for those who pay and sign, started at first need. Connections and timers of theirs are on it; they themselves
 /// run on threads of their own.
 pub(crate) fn for_payers() -> Result<Handle, Error> {
-    running(&OF_PAYERS, "amply-payers", 64)
+    running(|place| &place.of_payers, "amply-payers", 64)
 }
 
-fn running(runtime: &Mutex<Option<Runtime>>, name: &str, blocking_threads: usize) -> Result<Handle, Error> {
-    let process = std::process::id();
-    let mut runtime = runtime.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = runtime.as_ref().filter(|running| running.process == process) {
-        return Ok(running.handle.clone());
+fn running(
+    which: fn(&Place) -> &Mutex<Option<Handle>>,
+    name: &str,
+    blocking_threads: usize,
+) -> Result<Handle, Error> {
+    let Some(place) = Place::of(std::process::id(), &PLACES) else {
+        return Err(Error::config(
+            "this process comes from too many forks in a row to work in the background",
+        ));
+    };
+    let mut runtime = which(place).lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*runtime {
+        return Ok(handle.clone());
     }
     let handle = start(name, blocking_threads).map_err(|error| {
         Error::config(format!("the thread for work in the background cannot be started: {error}"))
     })?;
-    *runtime = Some(Runtime { process, handle: handle.clone() });
-    Ok(handle)
+    Ok(runtime.insert(handle).clone())
 }
 
 fn start(name: &str, blocking_threads: usize) -> std::io::Result<Handle> {
@@ -59,4 +86,23 @@ fn start(name: &str, blocking_threads: usize) -> std::io::Result<Handle> {
         }
     })?;
     told.recv().unwrap_or_else(|_| Err(std::io::Error::other("it ended at once")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_child_waits_for_no_lock_that_its_parent_held_at_the_fork() {
+        let places = [const { Place::free() }; 2];
+        let (parent, child) = (1, 2);
+        let of_parent = Place::of(parent, &places).unwrap();
+        let _held_by_a_thread_of_the_parent = of_parent.runtime.lock().unwrap();
+        let of_child = Place::of(child, &places).unwrap();
+        assert!(of_child.runtime.try_lock().is_ok());
+        // Each finds its own again, and there is an end to them.
+        assert!(std::ptr::eq(Place::of(child, &places).unwrap(), of_child));
+        assert!(std::ptr::eq(Place::of(parent, &places).unwrap(), of_parent));
+        assert!(Place::of(3, &places).is_none());
+    }
 }

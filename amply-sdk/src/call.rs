@@ -115,10 +115,7 @@ impl Client {
         let mut call = self.exchange.begin(request, &self.options);
         let Some(payers) = &self.payers else { return call.send().instrument(span).await };
         async {
-            let under_way = match &payers.wallet {
-                Some(coordinator) => Some(coordinator.call_under_way().await),
-                None => None,
-            };
+            let under_way = payers.call_under_way(call.deadline()).await;
             let answered = call.send().await;
             drop(under_way);
             match answered {

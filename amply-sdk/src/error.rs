@@ -190,6 +190,13 @@ impl Error {
         Self::Config(message.into())
     }
 
+    /// A forked child may not pay: it has its parent's locks, and none of its threads.
+    pub(crate) fn forked() -> Self {
+        Self::config(
+            "this process was forked after its store was opened, and may not pay from it; make the client after the fork",
+        )
+    }
+
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid { field, message: message.into() }
     }
@@ -288,6 +295,25 @@ impl Error {
             | Self::Protocol(failure) => Some(failure),
             _ => None,
         }
+    }
+
+    /// The same where a payment was made for the call before: whatever this failure itself did, money has moved.
+    pub(crate) fn after_a_payment(mut self) -> Self {
+        if let Self::Rejected(failure)
+        | Self::Unauthorized(failure)
+        | Self::Forbidden(failure)
+        | Self::NotFound(failure)
+        | Self::Unsupported(failure)
+        | Self::RateLimited { failure, .. }
+        | Self::QuotaExceeded(failure)
+        | Self::Transport(failure)
+        | Self::Timeout(failure)
+        | Self::Server(failure)
+        | Self::Protocol(failure) = &mut self
+        {
+            failure.may_have_been_charged = true;
+        }
+        self
     }
 
     /// Status, headers, attempts and time; `None` when nothing was sent.

@@ -83,7 +83,8 @@ pub(crate) fn bearer(secret: Zeroizing<String>, what: &str) -> Result<HeaderValu
     Ok(header)
 }
 
-fn sha256(secret: &str) -> String {
+/// The SHA-256 of a text, in hexadecimal digits.
+pub(crate) fn sha256(secret: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amply_sandbox::{Challenge, Crediting, Fault, NanoUsd};
-use amply_sdk::{Error, Event, Receipt, Store, TopUp, TopUpRequest, Usd};
+use amply_sandbox::{Challenge, Crediting, Fault, NanoUsd, Sandbox};
+use amply_sdk::{ClientBuilder, Error, Event, Payer, Receipt, Store, TopUp, TopUpFuture, TopUpRequest, Usd};
 use amply_tests::built;
 use amply_tests::paying::{
     asked, broke, client_of, credited, outcome, paying, refusal, service_of, states, usd,
@@ -356,6 +356,96 @@ async fn a_client_that_starts_looks_after_what_an_earlier_one_left_open() {
     };
     tokio::time::timeout(Duration::from_secs(30), settled).await.expect("it is looked after");
     assert_eq!(credited(&sandbox).len(), 1);
+    drop(client);
+}
+
+/// A payer that pays once for one key, and counts how often it is asked.
+#[derive(Clone)]
+struct Counts {
+    who: &'static str,
+    says: TopUp,
+    asked: Arc<Mutex<usize>>,
+}
+
+impl Counts {
+    fn new(who: &'static str, says: TopUp) -> Self {
+        Self { who, says, asked: Arc::default() }
+    }
+
+    fn asked(&self) -> usize {
+        *self.asked.lock().unwrap()
+    }
+}
+
+impl Payer for Counts {
+    fn top_up<'a>(&'a self, _: &'a TopUpRequest) -> TopUpFuture<'a> {
+        *self.asked.lock().unwrap() += 1;
+        Box::pin(std::future::ready(self.says.clone()))
+    }
+
+    fn idempotent_for(&self) -> Option<Duration> {
+        Some(Duration::from_secs(3600))
+    }
+
+    fn identity(&self) -> Option<String> {
+        Some(self.who.to_owned())
+    }
+}
+
+#[tokio::test]
+async fn what_one_payer_left_unknown_is_never_asked_for_of_another_that_has_not_heard_of_it() {
+    let cut = || TopUp::Unknown("the line was cut".to_owned());
+    let settled = || TopUp::Settled(Receipt::new(usd("0.01")).balance(usd("0.01")));
+    type Set = fn(&Sandbox, ClientBuilder) -> ClientBuilder;
+    let firsts: [(&str, Set); 3] = [
+        ("a service", |sandbox, client| client.wallet_payer(service_of(sandbox))),
+        ("a closure", |_, client| {
+            client.wallet_payer(|_: TopUpRequest| async { TopUp::Unknown("the line was cut".to_owned()) })
+        }),
+        ("any payer", |_, client| {
+            client.wallet_payer(Counts::new("mine", TopUp::Unknown("the line was cut".to_owned())))
+        }),
+    ];
+    for (what, set) in firsts {
+        let (sandbox, elsewhere) = (broke().await, broke().await);
+        sandbox.control().fault(Fault::on(TOPUP).status(500));
+        let store = Store::in_memory();
+        let client = || client_of(&sandbox, &store).timeout(ms(1_000));
+        assert_eq!(outcome(&set(&sandbox, client()).build().unwrap()).await, "payment_unknown", "{what}");
+        let other = Counts::new("another", settled());
+        let by_others: [ClientBuilder; 3] = [
+            client().wallet_payer(service_of(&elsewhere)),
+            client().wallet_payer(other.clone()),
+            client().wallet_payer(move |_| std::future::ready(cut())),
+        ];
+        for client in by_others {
+            assert_eq!(outcome(&client.build().unwrap()).await, "payment_unknown", "{what}");
+        }
+        assert_eq!((asked(&elsewhere, TOPUP), other.asked(), credited(&sandbox).len()), (0, 0, 0), "{what}");
+        assert_eq!(states(&store).await, ["unknown"], "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_be_built_looks_after_nothing() {
+    let sandbox = broke().await;
+    let store = Store::in_memory();
+    let settled = || TopUp::Settled(Receipt::new(usd("0.01")).balance(usd("0.01")));
+    let first = Counts::new("mine", TopUp::Unknown("the line was cut".to_owned()));
+    let client = client_of(&sandbox, &store).wallet_payer(first).timeout(ms(1_000)).build().unwrap();
+    assert_eq!(outcome(&client).await, "payment_unknown");
+    let (refused, built) = (Counts::new("mine", settled()), Counts::new("mine", settled()));
+    let signer = amply_sdk::LocalSigner::from_hex(amply_tests::paying::KEY).unwrap();
+    let without_a_cap = client_of(&sandbox, &store).wallet_payer(refused.clone()).x402(signer, []).build();
+    assert_eq!(without_a_cap.unwrap_err().code(), "config");
+    let client = client_of(&sandbox, &store).wallet_payer(built.clone()).build().unwrap();
+    let settled = async {
+        while store.payments().list().await.unwrap()[0].is_open() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), settled).await.expect("it is looked after");
+    assert_eq!((refused.asked(), built.asked()), (0, 1));
     drop(client);
 }
 

@@ -198,6 +198,7 @@ fn payer(what_happens: &str, sandbox: &Sandbox, client: ClientBuilder, nobody: &
         | "the service pays, and the server asks again"
         | "the service answers 500"
         | "it answered 500, and the call is made again"
+        | "it answered 500, and the call is made again with another service"
         | "it answers 500 each time, and the call is made three times" => {
             client.timeout(Duration::from_millis(1_000))
         }
@@ -228,11 +229,16 @@ fn arrange(what_happens: &str, sandbox: &Sandbox) -> usize {
         "the service pays, and the route then fails with 500" => {
             fault(Fault::on("/route").nth(2).status(500))
         }
+        "the service pays, and the route is then refused (401)" => {
+            fault(Fault::on("/route").nth(2).status(401));
+        }
         "the service pays, and the answer cannot be read" => {
             fault(Fault::on("/route").nth(2).after_effect().status(200).body([1, 2, 3]));
         }
         "the service says no (401)" => fault(Fault::on(TOPUP).status(401)),
-        "the service answers 500" | "it answered 500, and the call is made again" => {
+        "the service answers 500"
+        | "it answered 500, and the call is made again"
+        | "it answered 500, and the call is made again with another service" => {
             fault(Fault::on(TOPUP).first(1).status(500));
         }
         "it answers 500 each time, and the call is made three times" => fault(Fault::on(TOPUP).status(500)),
@@ -257,7 +263,8 @@ fn arrange(what_happens: &str, sandbox: &Sandbox) -> usize {
     }
     match what_happens {
         "the credit never showed, and the call is made again"
-        | "it answered 500, and the call is made again" => 2,
+        | "it answered 500, and the call is made again"
+        | "it answered 500, and the call is made again with another service" => 2,
         "it answers 500 each time, and the call is made three times" => 3,
         _ => 1,
     }
@@ -270,7 +277,7 @@ fn listed(items: &[String]) -> String {
 #[tokio::test]
 async fn a_route_is_paid_for_as_the_page_says() {
     let rows = table(PAGE, "When a route must be paid for");
-    assert_eq!(rows.len(), 25);
+    assert_eq!(rows.len(), 27);
     // Side by side: some wait until their time is over.
     for row in rows.into_iter().map(|row| tokio::spawn(is_paid_for(row))).collect::<Vec<_>>() {
         row.await.unwrap();
@@ -290,8 +297,13 @@ async fn is_paid_for(row: Vec<String>) {
         false => Store::in_memory(),
     };
     let nobody = Refusing::new();
-    let client = payer(what_happens, &sandbox, client_of(&sandbox, &store), &nobody).build().unwrap();
+    let mut client = payer(what_happens, &sandbox, client_of(&sandbox, &store), &nobody).build().unwrap();
     let mut outcome = client.route_task("store 1M vectors").await;
+    if what_happens.ends_with("with another service") {
+        let elsewhere = TopUpService::new(&format!("{}{TOPUP}", nobody.url())).unwrap();
+        let another = client_of(&sandbox, &store).wallet_payer(elsewhere);
+        client = another.timeout(Duration::from_millis(1_000)).build().unwrap();
+    }
     for _ in 1..calls {
         outcome = client.route_task("store 1M vectors").await;
     }

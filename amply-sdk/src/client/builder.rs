@@ -17,7 +17,7 @@ use crate::event::{Event, Observer};
 use crate::exchange::Exchange;
 use crate::key::ApiKey;
 use crate::outcome::{Limits as ReportLimits, Reporter, principal_of};
-use crate::payment::wallet::{BillingStatusLook, Coordinator, Limits, Setup};
+use crate::payment::wallet::{BillingStatusLook, Coordinator, Limits, Setup, check_payer};
 use crate::payment::{
     Clock, Ledger, OpenBuilder, OpenSetup, Payer, Payers, Rail, Spawner, SpendPolicy, WalletId,
 };
@@ -141,7 +141,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Where payments are written down; in memory unless set. A cap over time needs a store that outlives the process.
+    /// Where payments are written down; in memory unless set. A cap over time needs a store that outlives the process: with
+    /// [`SpendPolicy::per_process_only`] leave it out. Only for a server on this machine may it then be one in memory.
     pub fn store(mut self, store: Store) -> Self {
         self.store = Some(store);
         self
@@ -241,7 +242,11 @@ impl ClientBuilder {
             connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(5)),
         })?;
         let exchange = Exchange::new(transport, key.as_ref().map(ApiKey::kind));
-        let store = store(self.store, self.policy.as_ref())?;
+        let is_here = exchange.transport().base().is_loopback();
+        let store = store(self.store, self.policy.as_ref(), is_here)?;
+        if let Some(payer) = &self.payer {
+            check_payer(&**payer)?;
+        }
         if store.is_new() && self.policy.is_some() {
             let path = store.path().unwrap_or_default().to_string_lossy().into_owned();
             self.observer.tell(Event::StoreCreated { path });
@@ -280,9 +285,6 @@ impl ClientBuilder {
                     })),
                     None => None,
                 };
-                if let Some(wallet) = &wallet {
-                    wallet.recover();
-                }
                 let open = match self.open {
                     Some(open) => Some(open(OpenSetup {
                         transport: exchange.transport().apart()?,
@@ -296,7 +298,8 @@ impl ClientBuilder {
                     None => None,
                 };
                 let first = self.first_rail.unwrap_or(Rail::Wallet);
-                Some(Arc::new(Payers { wallet, open, first, ledger, paying }))
+                let process = std::process::id();
+                Some(Arc::new(Payers { wallet, open, first, ledger, paying, process }))
             }
         };
         let sender = Sender {
@@ -311,6 +314,10 @@ impl ClientBuilder {
             self.observer.clone(),
             self.reports,
         );
+        // Nothing is left that could refuse this client.
+        if let Some(wallet) = payers.as_ref().and_then(|payers| payers.wallet.as_ref()) {
+            wallet.recover();
+        }
         reporter.recover();
         Ok(Client {
             exchange,
@@ -328,12 +335,18 @@ impl ClientBuilder {
 /// The default limit of a call that may wait for a payment.
 const WITH_PAYER: Duration = Duration::from_secs(60);
 
-/// Where payments are written down, if the policy agrees.
-fn store(given: Option<Store>, policy: Option<&SpendPolicy>) -> Result<Store, Error> {
+/// Where payments are written down, if the policy agrees. `is_here`: the server is on this machine.
+fn store(given: Option<Store>, policy: Option<&SpendPolicy>, is_here: bool) -> Result<Store, Error> {
     let Some(policy) = policy else { return Ok(given.unwrap_or_else(Store::in_memory)) };
     policy.check()?;
     match given {
-        Some(store) if store.is_durable() || policy.is_per_process_only() => Ok(store),
+        Some(store) if store.is_durable() => Ok(store),
+        // A sandbox may be played with in any number of ledgers.
+        Some(store) if policy.is_per_process_only() && is_here => Ok(store),
+        Some(_) if policy.is_per_process_only() => Err(Error::config(
+            "each store in memory would have caps of its own; leave `store` out, so that all clients of this process share one \
+             (`per_process_only()`), or set one in a file",
+        )),
         None if policy.is_per_process_only() => Ok(Store::of_process()),
         _ => Err(Error::config(
             "the spend policy's daily cap needs a store that outlives this process; set one with `store`, or say \
@@ -404,6 +417,49 @@ mod tests {
         assert!(error.contains("`/no/such/file.pem` cannot be read"), "{error}");
         let error = build(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap_err().to_string();
         assert!(error.contains("holds no certificate"), "{error}");
+    }
+
+    #[test]
+    fn a_payer_that_may_be_asked_twice_says_who_it_is() {
+        struct Nameless(&'static str);
+        impl Payer for Nameless {
+            fn top_up<'a>(&'a self, request: &'a crate::TopUpRequest) -> crate::TopUpFuture<'a> {
+                panic!("asked for {request:?}")
+            }
+
+            fn idempotent_for(&self) -> Option<Duration> {
+                Some(Duration::from_secs(60))
+            }
+
+            fn identity(&self) -> Option<String> {
+                Some(self.0.to_owned())
+            }
+        }
+        let policy = SpendPolicy::default().per_day(crate::Usd::dollars(1)).per_process_only();
+        let build = |name| {
+            let builder = Client::builder().base_url("http://127.0.0.1:9").spend_policy(policy.clone());
+            builder.wallet_payer(Nameless(name)).build()
+        };
+        let error = build("").unwrap_err().to_string();
+        assert!(error.contains("add `identity`"), "{error}");
+        assert!(build("my service").is_ok());
+    }
+
+    #[test]
+    fn a_process_has_one_ledger_in_memory_unless_it_plays_with_a_server_on_its_own_machine() {
+        let build = |url: &str, store: Option<Store>| {
+            let policy = SpendPolicy::default().per_day(crate::Usd::dollars(1)).per_process_only();
+            let builder = Client::builder().base_url(url).spend_policy(policy);
+            let builder = builder.wallet_payer(|_| std::future::pending());
+            match store {
+                Some(store) => builder.store(store).build(),
+                None => builder.build(),
+            }
+        };
+        let error = build("https://api.example", Some(Store::in_memory())).unwrap_err().to_string();
+        assert!(error.contains("leave `store` out"), "{error}");
+        assert!(build("https://api.example", None).is_ok());
+        assert!(build("http://127.0.0.1:9", Some(Store::in_memory())).is_ok());
     }
 
     #[test]

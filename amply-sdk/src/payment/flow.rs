@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::challenge::PaymentChallenge;
-use super::open::{OpenEnd, OpenRail, Order, Reached};
+use super::open::{OpenEnd, OpenRail, Order};
 use super::patience;
 use super::payers::Payers;
-use super::problem::{
-    being_begun, ended, given_up, led_elsewhere, not_applied, refused, sent_and_not_served, unknown,
-};
+use super::problem::{ended, given_up, led_elsewhere, not_applied, refused, sent_and_not_served, unknown};
 use super::record::{PaidAnswer, Payment, PaymentState, Rail};
+use super::running::Counted;
 use super::wallet::{Coordinator, Ending, Need, Paid, Verdict};
 use crate::error::Error;
 use crate::event::Event;
@@ -51,6 +50,7 @@ pub(crate) async fn pay_and_ask_again<A: Ask>(
     challenge: Box<PaymentChallenge>,
     call: &mut A,
 ) -> Result<Reply, Error> {
+    payers.check_process()?;
     match (payers.rail_for(&challenge), &payers.wallet, &payers.open) {
         (Some(Rail::Wallet), Some(coordinator), _) => pay_from_wallet(coordinator, challenge, call).await,
         (Some(Rail::X402), _, Some(open)) => pay_openly(open, challenge, call).await,
@@ -71,13 +71,7 @@ async fn pay_openly<A: Ask>(
     let end = match timeout_at(call.deadline(), &mut running.ended).await {
         Ok(Ok(end)) => end,
         // Out of time; or the background's own end, with the process.
-        _ => {
-            return Err(match running.stage.give_up() {
-                Reached::Begun(id) => ended(Ending::Late(Some(id)), *challenge, 0),
-                Reached::Beginning => being_begun(*challenge),
-                Reached::Waiting | Reached::GivenUp => ended(Ending::Late(None), *challenge, 0),
-            });
-        }
+        _ => return Err(ended(running.stage.give_up().into(), *challenge, 0)),
     };
     match end {
         OpenEnd::Sent { payment, answered } => {
@@ -119,78 +113,68 @@ async fn pay_from_wallet<A: Ask>(
     mut challenge: Box<PaymentChallenge>,
     call: &mut A,
 ) -> Result<Reply, Error> {
-    let mut led: Option<Box<Payment>> = None;
+    let mut case = Case::new(coordinator, call, &challenge);
+    let deadline = case.call.deadline();
     let mut pauses = patience();
     loop {
         // An attempt before this 402 may have been served and charged: whoever pays now may pay for the same route twice.
         if challenge.failure().may_have_been_charged {
             return Err(Error::PaymentRequired(challenge));
         }
-        let Some(need) = need(&challenge, call, led.is_some()) else {
-            if let Some(payment) = led {
-                return Err(tell_not_applied(coordinator, challenge, payment));
-            }
-            let reasons = challenge.refusals().to_vec();
-            coordinator.observer().tell(Event::PaymentRefused { reasons: reasons.clone() });
-            return Err(refused(*challenge, reasons));
+        let Some(need) = case.need(&challenge) else {
+            return Err(case.refuse(challenge).await);
         };
         // A call that has led a payment waits for a round that another leads, and looks for itself now and then.
-        let until = match led {
-            Some(_) => pauses.next().and_then(|pause| Instant::now().checked_add(pause)),
-            None => None,
+        let look_at = match need.has_led {
+            true => pauses.next().and_then(|pause| Instant::now().checked_add(pause)),
+            false => None,
         };
-        let until = until.unwrap_or(call.deadline()).min(call.deadline());
+        let until = look_at.unwrap_or(deadline).min(deadline);
         let paid = match coordinator.join(need, until).await {
             Verdict::Again(paid) => paid,
-            Verdict::End(Ending::Late(_)) if until < call.deadline() => None,
-            Verdict::End(ending) => {
-                return Err(match led {
-                    // Whatever ended the waiting, this call's own payment was made.
-                    Some(payment) => tell_not_applied(coordinator, challenge, payment),
-                    None => end_waiting(coordinator, challenge, ending).await,
-                });
-            }
+            Verdict::End(Ending::Late(_) | Ending::BeingBegun) if until < deadline => None,
+            Verdict::End(ending) => return Err(case.end(challenge, ending).await),
         };
-        let Some(paid) = paid else {
-            // The balance suffices by itself, or the challenge had run out, or it is time to look.
-            challenge = match call.ask().await {
-                Err(Error::PaymentRequired(next)) => next,
-                answered => return answered,
-            };
-            if led.is_none() && !pause(&mut pauses, call.deadline()).await {
-                return Err(Error::PaymentRequired(challenge));
+        let turn = match paid {
+            Some(paid) if paid.payment.was_made() => {
+                challenge = match case.ask_until_shown(paid).await? {
+                    Asked::Answered(reply) => return Ok(*reply),
+                    Asked::SpentByOthers(next) => next,
+                };
+                continue;
             }
-            continue;
+            paid => paid.map(|paid| case.note(paid).1),
         };
-        if paid.led {
-            call.paid(&paid.payment);
-            led = Some(paid.payment.clone());
+        // The balance suffices by itself, or the challenge had run out, or it is time to look.
+        let answered = case.ask().await;
+        drop(turn);
+        challenge = match answered {
+            Err(Error::PaymentRequired(next)) => next,
+            answered => return answered,
+        };
+        let goes_on = match look_at {
+            Some(look_at) => wait_until(look_at, deadline).await,
+            None => pause(&mut pauses, deadline).await,
+        };
+        if !goes_on {
+            return Err(case.give_up(challenge).await);
         }
-        challenge = match ask_until_shown(coordinator, paid, call).await? {
-            Asked::Answered(reply) => return Ok(*reply),
-            Asked::SpentByOthers(next) => next,
-        };
     }
 }
 
-/// The error of a call that waited for a payment in vain.
-async fn end_waiting(coordinator: &Coordinator, challenge: Box<PaymentChallenge>, ending: Ending) -> Error {
-    let (ledger, now_ms) = (coordinator.ledger(), coordinator.ledger().now_ms());
-    match ending {
-        // What is known of it by now. The call's time is up; the books have a moment.
-        Ending::Late(Some(id)) => match timeout(MOMENT, ledger.look(&id)).await {
-            Ok(Ok(payment)) => {
-                let payment = Box::new(payment);
-                match payment.state {
-                    PaymentState::Settled => not_applied(*challenge, payment),
-                    PaymentState::Rejected => ended(Ending::Failed(payment), *challenge, now_ms),
-                    _ => unknown(*challenge, payment, now_ms),
-                }
-            }
-            _ => ended(Ending::Late(Some(id)), *challenge, now_ms),
-        },
-        ending => ended(ending, *challenge, now_ms),
-    }
+/// A call for which the wallet is topped up, and what is known of the money.
+struct Case<'a, A> {
+    coordinator: &'a Coordinator,
+    call: &'a mut A,
+    /// When the last request was sent.
+    asked_ms: i64,
+    /// What was paid for this call, or may have been: what it led, else what it was served by last.
+    paid: Option<PaidFor>,
+}
+
+struct PaidFor {
+    payment: Box<Payment>,
+    led: bool,
 }
 
 enum Asked {
@@ -199,63 +183,175 @@ enum Asked {
     SpentByOthers(Box<PaymentChallenge>),
 }
 
-/// Asks until the credit shows. A 402 has no effect, so that it may be asked for again and again.
-async fn ask_until_shown<A: Ask>(
-    coordinator: &Coordinator,
-    paid: Paid,
-    call: &mut A,
-) -> Result<Asked, Error> {
-    let Paid { payment, led, turn } = paid;
-    let mut turn = Some(turn);
-    let mut pauses = patience();
-    loop {
-        let answered = call.ask().await;
-        drop(turn.take());
-        let next = match answered {
-            Ok(reply) => {
-                note_served(coordinator, &payment, call, &reply).await;
-                return Ok(Asked::Answered(Box::new(reply)));
-            }
-            Err(Error::PaymentRequired(next)) => next,
-            Err(error) => return Err(error),
-        };
-        // The payer may have seen it, or another call, or this very 402.
-        let has_arrived = match has_risen(&payment, &next) {
-            true => {
-                // What cannot be written now is found out at the next look.
-                let _ = coordinator.ledger().seen(&payment.id, next.balance_usd).await;
-                true
-            }
-            false => {
-                let now = coordinator.ledger().look(&payment.id).await;
-                now.is_ok_and(|now| now.state == PaymentState::Settled)
-            }
-        };
-        if has_arrived {
-            return Ok(Asked::SpentByOthers(next));
-        }
-        if !pause(&mut pauses, call.deadline()).await {
-            return Err(match led {
-                true => tell_not_applied(coordinator, next, payment.clone()),
-                false => unknown(*next, payment.clone(), coordinator.ledger().now_ms()),
-            });
-        }
+impl<'a, A: Ask> Case<'a, A> {
+    fn new(coordinator: &'a Coordinator, call: &'a mut A, challenge: &PaymentChallenge) -> Self {
+        let since = i64::try_from(challenge.failure().meta.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let asked_ms = coordinator.ledger().now_ms().saturating_sub(since);
+        Self { coordinator, call, asked_ms, paid: None }
     }
-}
 
-/// What is needed to have the challenge paid; `None` for one that must not be.
-fn need(challenge: &PaymentChallenge, call: &impl Ask, has_led: bool) -> Option<Need> {
-    if !challenge.refusals().is_empty() {
-        return None;
+    /// What is needed to have the challenge paid; `None` for one that must not be.
+    fn need(&self, challenge: &PaymentChallenge) -> Option<Need> {
+        if !challenge.refusals().is_empty() {
+            return None;
+        }
+        Some(Need {
+            shortfall: challenge.shortfall_usd.or(challenge.amount_usd)?,
+            balance: challenge.balance_usd,
+            suggested: challenge.amount_usd,
+            expires_ms: challenge.expires_ms(),
+            asked_ms: self.asked_ms,
+            key: self.call.key().to_owned(),
+            has_led: self.paid.as_ref().is_some_and(|paid| paid.led),
+        })
     }
-    Some(Need {
-        shortfall: challenge.shortfall_usd.or(challenge.amount_usd)?,
-        balance: challenge.balance_usd,
-        suggested: challenge.amount_usd,
-        expires_ms: challenge.expires_ms(),
-        key: call.key().to_owned(),
-        has_led,
-    })
+
+    /// Takes note of what was paid for this call. Whatever comes afterwards, a call that has led a payment stays one.
+    fn note(&mut self, paid: Paid) -> (Box<Payment>, Arc<Counted>) {
+        let Paid { payment, led, turn } = paid;
+        if led {
+            self.call.paid(&payment);
+        }
+        if led || self.paid.as_ref().is_none_or(|before| !before.led) {
+            self.paid = Some(PaidFor { payment: payment.clone(), led });
+        }
+        (payment, turn)
+    }
+
+    /// Sends the same request again. What fails after a payment has cost money.
+    async fn ask(&mut self) -> Result<Reply, Error> {
+        self.asked_ms = self.coordinator.ledger().now_ms();
+        let answered = self.call.ask().await;
+        match self.paid {
+            Some(_) => answered.map_err(Error::after_a_payment),
+            None => answered,
+        }
+    }
+
+    /// Asks until the credit shows. A 402 has no effect, so that it may be asked for again and again.
+    async fn ask_until_shown(&mut self, paid: Paid) -> Result<Asked, Error> {
+        let (payment, turn) = self.note(paid);
+        let (ledger, deadline) = (self.coordinator.ledger(), self.call.deadline());
+        let mut turn = Some(turn);
+        let mut pauses = patience();
+        loop {
+            let answered = self.ask().await;
+            drop(turn.take());
+            let next = match answered {
+                Ok(reply) => {
+                    self.note_served(&payment, &reply).await;
+                    return Ok(Asked::Answered(Box::new(reply)));
+                }
+                Err(Error::PaymentRequired(next)) => next,
+                Err(error) => return Err(error),
+            };
+            // The payer may have seen it, or another call, or this very 402.
+            let has_arrived = match has_risen(&payment, &next) {
+                true => {
+                    // What cannot be written now is found out at the next look.
+                    let _ = timeout_at(deadline, ledger.seen(&payment.id, next.balance_usd)).await;
+                    true
+                }
+                false => {
+                    let now = timeout_at(deadline, ledger.look(&payment.id)).await;
+                    matches!(now, Ok(Ok(now)) if !now.is_open())
+                }
+            };
+            if has_arrived {
+                return Ok(Asked::SpentByOthers(next));
+            }
+            if !pause(&mut pauses, deadline).await {
+                return Err(self.end(next, Ending::Unknown(payment)).await);
+            }
+        }
+    }
+
+    /// The error for a 402 that must not be paid.
+    async fn refuse(&self, challenge: Box<PaymentChallenge>) -> Error {
+        let reasons = challenge.refusals().to_vec();
+        if self.paid.is_none() {
+            self.coordinator.observer().tell(Event::PaymentRefused { reasons: reasons.clone() });
+        }
+        self.end(challenge, Ending::Refused(reasons)).await
+    }
+
+    /// The error of a call that has no time left for another look.
+    async fn give_up(&self, challenge: Box<PaymentChallenge>) -> Error {
+        match &self.paid {
+            Some(_) => self.end(challenge, Ending::Late(None)).await,
+            None => Error::PaymentRequired(challenge),
+        }
+    }
+
+    /// The error of a call that waited for a payment in vain. Nothing is said to have been left unpaid where something was paid
+    /// for this call before, or may have been.
+    async fn end(&self, challenge: Box<PaymentChallenge>, ending: Ending) -> Error {
+        let ending = match ending {
+            // What is known of it by now.
+            Ending::Late(Some(id)) => match self.look(&id).await {
+                Some(payment) => match payment.state {
+                    PaymentState::Settled => Ending::NotApplied(payment),
+                    PaymentState::Rejected => Ending::Failed(payment),
+                    _ => Ending::Unknown(payment),
+                },
+                None => Ending::Late(Some(id)),
+            },
+            ending => ending,
+        };
+        let now_ms = self.coordinator.ledger().now_ms();
+        match self.paid.as_ref().filter(|paid| paid.led || !ending.may_have_paid()) {
+            Some(paid) => match self.by_now(paid).await {
+                Some(payment) => self.after(challenge, payment, paid.led),
+                None => ended(ending, *challenge, now_ms),
+            },
+            None => ended(ending, *challenge, now_ms),
+        }
+    }
+
+    /// What was paid for this call, as the books have it by now; `None` when it turned out that nothing was.
+    async fn by_now(&self, paid: &PaidFor) -> Option<Box<Payment>> {
+        let known = || paid.payment.clone();
+        let now = self.look(&paid.payment.id).await.unwrap_or_else(known);
+        if !now.counts() {
+            return None;
+        }
+        // What the payer said stands, though it could not be written down.
+        Some(if paid.payment.was_made() && !now.was_made() { known() } else { now })
+    }
+
+    fn after(&self, challenge: Box<PaymentChallenge>, payment: Box<Payment>, led: bool) -> Error {
+        let is_shown = payment.was_made() && !payment.is_open();
+        if !is_shown && !(led && payment.was_made()) {
+            return unknown(*challenge, payment, self.coordinator.ledger().now_ms());
+        }
+        if led {
+            let (payment_id, rail) = (payment.id.clone(), Rail::Wallet);
+            self.coordinator.observer().tell(Event::PaymentNotApplied { payment_id, rail });
+        }
+        not_applied(*challenge, payment)
+    }
+
+    /// A payment as the books have it. Where the call's time is up they have a moment.
+    async fn look(&self, id: &str) -> Option<Box<Payment>> {
+        let until = self.call.deadline().max(Instant::now() + MOMENT);
+        let looked = timeout_at(until, self.coordinator.ledger().look(id)).await;
+        looked.ok()?.ok().map(Box::new)
+    }
+
+    /// The answer shows that the money was there. It reaches the caller whether or not that can be written down.
+    async fn note_served(&self, payment: &Payment, reply: &Reply) {
+        let fields = text_of(&reply.body).ok().and_then(|text| Fields::parse(&reply.body, text).ok());
+        let route_id = fields.and_then(|mut fields| fields.take("request_id"));
+        let noted = self.coordinator.ledger().served(&payment.id, self.call.key(), route_id);
+        // What was begun goes on in the background when the call's time is up.
+        match timeout_at(self.call.deadline(), noted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!("the payment {} could not be noted as applied: {error}", payment.id);
+            }
+            Err(_) => tracing::debug!("the payment {} was not yet noted as applied", payment.id),
+        }
+    }
 }
 
 fn has_risen(payment: &Payment, challenge: &PaymentChallenge) -> bool {
@@ -265,35 +361,16 @@ fn has_risen(payment: &Payment, challenge: &PaymentChallenge) -> bool {
 
 /// Waits a little, unless the call's time would be over then.
 async fn pause(pauses: &mut impl Iterator<Item = Duration>, deadline: Instant) -> bool {
-    let until = pauses.next().and_then(|pause| Instant::now().checked_add(pause));
-    match until.filter(|until| *until < deadline) {
-        Some(until) => {
-            sleep_until(until).await;
-            true
-        }
+    match pauses.next().and_then(|pause| Instant::now().checked_add(pause)) {
+        Some(until) => wait_until(until, deadline).await,
         None => false,
     }
 }
 
-/// The answer shows that the money was there. It reaches the caller whether or not that can be written down.
-async fn note_served(coordinator: &Coordinator, payment: &Payment, call: &impl Ask, reply: &Reply) {
-    let fields = text_of(&reply.body).ok().and_then(|text| Fields::parse(&reply.body, text).ok());
-    let route_id = fields.and_then(|mut fields| fields.take("request_id"));
-    let noted = coordinator.ledger().served(&payment.id, call.key(), route_id);
-    // What was begun goes on in the background when the call's time is up.
-    match timeout_at(call.deadline(), noted).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("the payment {} could not be noted as applied: {error}", payment.id),
-        Err(_) => tracing::debug!("the payment {} was not yet noted as applied", payment.id),
+async fn wait_until(until: Instant, deadline: Instant) -> bool {
+    let is_in_time = until < deadline;
+    if is_in_time {
+        sleep_until(until).await;
     }
-}
-
-fn tell_not_applied(
-    coordinator: &Coordinator,
-    challenge: Box<PaymentChallenge>,
-    payment: Box<Payment>,
-) -> Error {
-    let (payment_id, rail) = (payment.id.clone(), Rail::Wallet);
-    coordinator.observer().tell(Event::PaymentNotApplied { payment_id, rail });
-    not_applied(*challenge, payment)
+    is_in_time
 }

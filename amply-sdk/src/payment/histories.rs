@@ -1,8 +1,9 @@
 //! Histories of payments at random: many calls, several processes that crash, a server and a payer that misbehave. Time is
 //! paused and every choice follows from the seed, so that a history can be played again.
 //!
-//! After each: nothing above a cap, no key paid twice, no call that led two payments, and every payment that may have been
-//! made is in the ledger.
+//! After each: nothing above a cap, no key paid twice, no call that led two payments, every payment that may have been made
+//! is in the ledger, none is taken for settled whose money never came, and no call is told that nothing was paid for it
+//! while the ledger says otherwise.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,7 @@ use crate::exchange::Reply;
 use crate::key::KeyKind;
 use crate::meta::Meta;
 use crate::money::Usd;
-use crate::store::Store;
+use crate::store::{Query, Store};
 use crate::transport::{Fault, HttpAnswer, HttpRequest};
 use crate::wire::ErrorBody;
 
@@ -40,6 +41,7 @@ fn usd(text: &str) -> Usd {
 /// The server, the payer and everything that is true, whoever believes it.
 struct World {
     rng: Mutex<Rng>,
+    store: Store,
     start: Instant,
     balance: Mutex<Usd>,
     price: Usd,
@@ -49,6 +51,8 @@ struct World {
     /// What was credited under each key, in order.
     credits: Mutex<Vec<(String, Usd)>>,
     receipts: Mutex<HashMap<String, Receipt>>,
+    /// The keys of which a payer said that it paid, and it did not.
+    lies: Mutex<HashSet<String>>,
     served: Mutex<Vec<String>>,
     /// The keys that a payer is being asked for.
     asked_for: Mutex<Vec<String>>,
@@ -61,6 +65,7 @@ impl World {
     fn new(rng: Rng, balance: Usd, price: Usd, mischief: u32, is_idempotent: bool) -> Self {
         Self {
             rng: Mutex::new(rng),
+            store: Store::in_memory(),
             start: Instant::now(),
             balance: Mutex::new(balance),
             price,
@@ -68,6 +73,7 @@ impl World {
             is_idempotent,
             credits: Mutex::default(),
             receipts: Mutex::default(),
+            lies: Mutex::default(),
             served: Mutex::default(),
             asked_for: Mutex::default(),
             events: Mutex::default(),
@@ -102,7 +108,7 @@ impl World {
             return Ok(self.reply());
         }
         let short = self.price.checked_sub(*balance).unwrap().max(self.price);
-        let body = match self.misbehaves().then(|| self.roll(9)) {
+        let body = match self.misbehaves().then(|| self.roll(10)) {
             Some(0) => r#"{"shortfall_usd":"NaN"}"#.to_owned(),
             Some(1) => {
                 format!(r#"{{"shortfall_usd":{short},"x402":{{"spec":"amply.x402/1","amount_usd":-1}}}}"#)
@@ -120,6 +126,10 @@ impl World {
             ),
             Some(6) => format!(r#"{{"shortfall_usd":{short}}}"#),
             Some(7) => return Err(Error::Server(Box::new(self.failure("{}", true)))),
+            Some(8) => {
+                let failure = Box::new(self.failure("{}", false));
+                return Err(Error::RateLimited { retry_after: None, failure });
+            }
             Some(_) => "{}".to_owned(),
             None => format!(r#"{{"shortfall_usd":{short},"balance_usd":{balance}}}"#),
         };
@@ -139,7 +149,12 @@ impl World {
 
     fn failure(&self, body: &str, may_have_been_charged: bool) -> Failure {
         Failure {
-            meta: Meta { key_kind: Some(KeyKind::User), ..Meta::default() },
+            // A request takes no longer, there and back.
+            meta: Meta {
+                key_kind: Some(KeyKind::User),
+                elapsed: Duration::from_millis(80),
+                ..Meta::default()
+            },
             request: "POST /route".to_owned(),
             detail: String::new(),
             code: None,
@@ -180,9 +195,24 @@ impl World {
         Leaves(self, key.to_owned())
     }
 
+    /// A payment is begun on a balance that has every credit before it. Only routes may have lessened it since.
+    fn check_balance_before(&self, key: &str) {
+        let payments = self.store.transaction(|rows| rows.select(Query::All)).unwrap();
+        let payment = payments.iter().find(|payment| payment.idempotency_key == key).unwrap();
+        let balance = *self.balance.lock().unwrap();
+        if payment.tried_ms.is_none() && payment.balance_before.is_some_and(|before| before < balance) {
+            let before = payment.balance_before;
+            self.faults
+                .lock()
+                .unwrap()
+                .push(format!("{key} was begun at {before:?}, and there was {balance}"));
+        }
+    }
+
     async fn top_up(&self, request: TopUpRequest) -> TopUp {
         let TopUpRequest { idempotency_key: key, amount_usd: amount, .. } = request;
         let _leaves = self.enter(&key);
+        self.check_balance_before(&key);
         self.a_while(400).await;
         if !self.misbehaves() {
             return TopUp::Settled(self.credit(&key, amount));
@@ -205,7 +235,10 @@ impl World {
                 panic!("a payer that panics")
             }
             // It says so, and the money is gone.
-            6 => TopUp::Settled(Receipt::new(amount)),
+            6 => {
+                self.lies.lock().unwrap().insert(key);
+                TopUp::Settled(Receipt::new(amount))
+            }
             _ => {
                 self.a_while(30_000).await;
                 TopUp::Settled(self.credit(&key, amount))
@@ -230,14 +263,17 @@ impl Look for TheLook {
     fn look(&self) -> std::pin::Pin<Box<dyn Future<Output = Looked> + Send + '_>> {
         Box::pin(async {
             self.0.a_while(30).await;
-            match self.0.misbehaves().then(|| self.0.roll(3)) {
+            let looked = match self.0.misbehaves().then(|| self.0.roll(3)) {
                 Some(0) => Looked::Failed("503".to_owned()),
                 Some(1) => Looked::Wallet { principal_id: None, balance: None },
                 _ => {
                     let balance = *self.0.balance.lock().unwrap();
                     Looked::Wallet { principal_id: Some("prn_1".to_owned()), balance: Some(balance) }
                 }
-            }
+            };
+            // What was true at the server need not be any more when its answer arrives.
+            self.0.a_while(30).await;
+            looked
         })
     }
 }
@@ -306,7 +342,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(world: &Arc<World>, store: &Store) -> Self {
+    fn start(world: &Arc<World>) -> Self {
         let tasks = Arc::new(Mutex::new(Vec::new()));
         let observed = world.clone();
         let coordinator = Coordinator::new(Setup {
@@ -314,7 +350,7 @@ impl Process {
             policy: SpendPolicy::per_topup(usd(PER_TOPUP)).per_day(usd(PER_DAY)),
             payer: Arc::new(ThePayer(world.clone())),
             limits: Limits { payer: Duration::from_secs(30), headroom: Duration::from_secs(5) },
-            ledger: Ledger::new(store.clone(), Clock::Paused { start: world.start, at: NOON }),
+            ledger: Ledger::new(world.store.clone(), Clock::Paused { start: world.start, at: NOON }),
             look: Box::new(TheLook(world.clone())),
             observer: Observer::new(move |event| observed.events.lock().unwrap().push(event.clone())),
             spawner: Spawner::Here(tasks.clone()),
@@ -327,6 +363,7 @@ impl Process {
             open: None,
             first: Rail::Wallet,
             paying: watch::Sender::new(0),
+            process: std::process::id(),
         };
         Self { payers: Arc::new(payers), tasks }
     }
@@ -341,14 +378,16 @@ impl Process {
 /// A call, the payments that it led, and how it ended.
 type EndedCall = (String, Vec<String>, Result<(), Error>);
 
-async fn call(world: Arc<World>, payers: Arc<Payers>, key: String, within_ms: u32) -> EndedCall {
+async fn call(
+    world: Arc<World>,
+    payers: Arc<Payers>,
+    key: String,
+    within_ms: u32,
+    limit: Duration,
+) -> EndedCall {
     world.a_while(within_ms).await;
-    let mut call =
-        TheCall { deadline: Instant::now() + Duration::from_secs(60), world, key, led: Vec::new() };
-    let under_way = match &payers.wallet {
-        Some(coordinator) => Some(coordinator.call_under_way().await),
-        None => None,
-    };
+    let mut call = TheCall { deadline: Instant::now() + limit, world, key, led: Vec::new() };
+    let under_way = payers.call_under_way(call.deadline).await;
     let first = call.ask().await;
     drop(under_way);
     let answered = match first {
@@ -363,12 +402,15 @@ async fn history(seed: u64, calls: usize, processes: usize, mischief: u32, is_id
     let balance = usd(["0", "0.005", "0.03"][rng.usize(0..3)]);
     let price = usd(["0.01", "0.015", "0.001"][rng.usize(0..3)]);
     let world = Arc::new(World::new(rng.fork(), balance, price, mischief, is_idempotent));
-    let store = Store::in_memory();
-    let mut running: Vec<Process> = (0..processes).map(|_| Process::start(&world, &store)).collect();
+    let mut running: Vec<Process> = (0..processes).map(|_| Process::start(&world)).collect();
     let mut tasks = Vec::new();
     for number in 0..calls {
         let process = &running[rng.usize(0..running.len())];
-        let task = tokio::spawn(call(world.clone(), process.payers.clone(), format!("call-{number}"), 2_000));
+        // Some have hardly the time to begin a payment.
+        let limit =
+            Duration::from_millis([rng.u64(5_000..9_000), rng.u64(9_000..40_000), 60_000][rng.usize(0..3)]);
+        let key = format!("call-{number}");
+        let task = tokio::spawn(call(world.clone(), process.payers.clone(), key, 2_000, limit));
         // A process that ends takes its calls with it.
         process.tasks.lock().unwrap().push(task.abort_handle());
         tasks.push(task);
@@ -382,7 +424,7 @@ async fn history(seed: u64, calls: usize, processes: usize, mischief: u32, is_id
             false => {
                 let crashed = rng.usize(0..running.len());
                 running[crashed].crash();
-                running[crashed] = Process::start(&world, &store);
+                running[crashed] = Process::start(&world);
             }
         }
     }
@@ -395,7 +437,7 @@ async fn history(seed: u64, calls: usize, processes: usize, mischief: u32, is_id
     }
     // Payments go on without their calls.
     sleep(Duration::from_secs(600)).await;
-    check(&world, &store.payments().list().await.unwrap(), &ended);
+    check(&world, &world.store.payments().list().await.unwrap(), &ended);
 }
 
 fn check(world: &World, payments: &[Payment], ended: &[EndedCall]) {
@@ -415,6 +457,17 @@ fn check(world: &World, payments: &[Payment], ended: &[EndedCall]) {
         assert!(
             payment.counts() && payment.amount >= *amount,
             "money moved, and the ledger says no: {payment:?}"
+        );
+    }
+
+    let lies = world.lies.lock().unwrap();
+    for payment in payments.iter().filter(|payment| payment.state == PaymentState::Settled) {
+        // Where a payer lies, an answer to its call is taken as proof.
+        let is_answered_lie = lies.contains(&payment.idempotency_key)
+            && payment.calls.iter().any(|call| call.route_id.is_some());
+        assert!(
+            keys.contains(&*payment.idempotency_key) || is_answered_lie,
+            "no money came, and the ledger says settled: {payment:?}"
         );
     }
 
@@ -442,10 +495,21 @@ fn check(world: &World, payments: &[Payment], ended: &[EndedCall]) {
     assert_eq!(served.iter().collect::<HashSet<_>>().len(), served.len(), "a call was served twice");
     for (key, led, outcome) in ended {
         assert!(led.len() <= 1, "{key} led {led:?}");
+        let paid: Vec<&Payment> = payments
+            .iter()
+            .filter(|payment| payment.counts() && payment.calls.iter().any(|call| call.call_key == *key))
+            .collect();
         match outcome {
-            Ok(()) => assert!(served.contains(key), "{key} has an answer that nobody gave"),
+            Ok(()) => {
+                assert!(served.contains(key), "{key} has an answer that nobody gave");
+                let of_it = paid.iter().filter(|payment| payment.was_led_by(key)).map(|payment| &payment.id);
+                assert!(of_it.eq(led), "{key} is told of {led:?}, and led {paid:?}");
+            }
             Err(error) => {
                 assert!(!served.contains(key), "the answer of {key} was lost to {error}");
+                if !error.may_have_been_charged() || error.to_string().contains("nothing was paid") {
+                    assert!(paid.is_empty(), "{key} ends in `{error}`, and the ledger has {paid:?}");
+                }
                 if let Some(id) = error.payment_problem().and_then(PaymentProblem::payment_id) {
                     assert!(payments.iter().any(|payment| payment.id == id), "{error} names no payment");
                 }
@@ -488,16 +552,16 @@ fn where_nobody_misbehaves_calls_that_come_at_once_are_answered_by_two_top_ups_a
     runtime.block_on(async {
         for seed in 0..50 {
             let world = Arc::new(World::new(Rng::with_seed(seed), usd("0.005"), usd("0.001"), 0, true));
-            let store = Store::in_memory();
-            let process = Process::start(&world, &store);
+            let process = Process::start(&world);
+            let limit = Duration::from_secs(60);
             let call = |number| {
-                tokio::spawn(call(world.clone(), process.payers.clone(), format!("call-{number}"), 1))
+                tokio::spawn(call(world.clone(), process.payers.clone(), format!("call-{number}"), 1, limit))
             };
             let calls: Vec<_> = (0..64).map(call).collect();
             for call in calls {
                 call.await.unwrap().2.unwrap();
             }
-            let payments = store.payments().list().await.unwrap();
+            let payments = world.store.payments().list().await.unwrap();
             assert!(payments.len() <= 2, "seed {seed}: {payments:?}");
             assert!(payments.iter().all(|payment| payment.state == PaymentState::Settled), "{payments:?}");
         }

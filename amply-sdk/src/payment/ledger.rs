@@ -74,6 +74,10 @@ pub(crate) struct Wanted {
     pub(crate) minimum: Option<Usd>,
     /// The payer's question, made of the payment's key and its amount.
     pub(crate) request: Box<Question>,
+    /// Who is asked; `None` for a payer that is never asked twice.
+    pub(crate) payer: Option<String>,
+    /// When the balance was looked at, or before.
+    pub(crate) seen_ms: i64,
 }
 
 type Question = dyn Fn(&str, Usd) -> String + Send;
@@ -91,6 +95,8 @@ pub(crate) enum Begun {
     Intended(Box<Payment>, usize),
     /// Another payment of this wallet is open.
     Held,
+    /// A payment of this wallet has ended since the balance was looked at, which may be out of date.
+    Outdated,
     /// The call that would lead has led this one before.
     HasLed(Box<Payment>),
     /// A cap forbids even the first call's share.
@@ -166,7 +172,9 @@ impl Ledger {
     pub(crate) async fn renew(&self, id: &str) -> Result<(), Error> {
         let books = self.books();
         let renewed = self.change(id, move |payment| {
+            // One that has ended meanwhile is held by nobody.
             if payment.owner == *books.owner
+                && payment.lease_until_ms > 0
                 && !matches!(payment.state, PaymentState::Rejected | PaymentState::Settled)
             {
                 payment.lease_until_ms = books.lease_end();
@@ -268,20 +276,27 @@ impl Ledger {
         noted.await.map(|_| ())
     }
 
-    /// Takes an unknown payment in hand to ask its payer again: one process at a time, once a minute, and within the
-    /// time in which the payer promises to pay once.
-    pub(crate) async fn take_up(&self, id: &str, within: Duration) -> Result<Option<Payment>, Error> {
+    /// Takes an unknown payment in hand to ask its payer again: the same payer, one process at a time, once a minute, and
+    /// within the time in which the payer promises to pay once. Another payer would pay a second time.
+    pub(crate) async fn take_up(
+        &self,
+        id: &str,
+        payer: &str,
+        within: Duration,
+    ) -> Result<Option<Payment>, Error> {
         let books = self.books();
-        let id = id.to_owned();
+        let (id, payer) = (id.to_owned(), payer.to_owned());
         self.transaction(move |rows| {
             let now = books.clock.now_ms();
             let Some(mut payment) = find(rows, &id)? else { return Ok(None) };
             let pause = LEASES_BETWEEN_TRIES.saturating_mul(ms(books.lease));
             let is_due = payment.tried_ms.is_none_or(|tried| now.saturating_sub(tried) >= pause);
-            let is_young = now.saturating_sub(payment.created_ms) < ms(within);
+            // A clock that was set back tells no age.
+            let is_young = (0..ms(within)).contains(&now.saturating_sub(payment.created_ms));
             let is_free = payment.lease_until_ms <= now;
             if payment.state != PaymentState::Unknown
                 || payment.verdict.is_some()
+                || payment.payer.as_ref() != Some(&payer)
                 || !(is_due && is_young && is_free)
             {
                 return Ok(None);
@@ -392,9 +407,7 @@ impl Ledger {
         work: impl FnOnce(&mut dyn Rows) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
         if !self.store.is_of_this_process() {
-            return Err(Error::config(
-                "this process was forked after its store was opened, and may not pay from it; make the client after the fork",
-            ));
+            return Err(Error::forked());
         }
         if !self.store.is_durable() {
             return self.store.transaction(work).map_err(Error::Store);
@@ -424,6 +437,9 @@ impl Books {
         self.check_block(rows)?;
         if self.open_for(rows, &wanted.wallet, wanted.principal_id.as_deref())?.is_some() {
             return Ok(Begun::Held);
+        }
+        if self.has_ended_since(rows, wanted)? {
+            return Ok(Begun::Outdated);
         }
         let Some(leader) = wanted.calls.first() else {
             return Err("a payment was wanted for no call; this is a fault of the client".to_owned());
@@ -485,6 +501,7 @@ impl Books {
             lease_until_ms: self.lease_end(),
             tried_ms: None,
             balance_before: wanted.balance_before,
+            payer: wanted.payer.clone(),
         };
         rows.insert(&payment)?;
         Ok(Begun::Intended(Box::new(payment), served))
@@ -540,7 +557,7 @@ impl Books {
         principal_id: Option<&str>,
     ) -> Result<Option<Payment>, StoreError> {
         for mut payment in rows.select(Query::Open)? {
-            if !payment.is_open_for(wallet, principal_id) {
+            if !payment.is_open() || !payment.is_of(wallet, principal_id) {
                 continue;
             }
             if self.bury(&mut payment) {
@@ -551,6 +568,18 @@ impl Books {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the balance may lack a credit: a payment has ended since it was looked at. An end that is yet to come, by a
+    /// clock that was set back, says nothing.
+    fn has_ended_since(&self, rows: &mut dyn Rows, wanted: &Wanted) -> Result<bool, StoreError> {
+        let now = self.clock.now_ms();
+        let ended = rows.select(Query::EndedSince(wanted.seen_ms))?;
+        Ok(ended.iter().any(|payment| {
+            payment.is_of(&wanted.wallet, wanted.principal_id.as_deref())
+                && payment.counts()
+                && payment.ended_ms.is_some_and(|ended| (wanted.seen_ms..=now).contains(&ended))
+        }))
     }
 
     /// Ends a payment that runs no more: nobody was asked before it was `sent`, and nobody knows afterwards.

@@ -50,5 +50,7 @@ pub(crate) fn wanted_for_tests(amount: crate::money::Usd) -> ledger::Wanted {
         amount_for: Box::new(move |_| Some(amount)),
         minimum: None,
         request: Box::new(|_, _| "{}".to_owned()),
+        payer: None,
+        seen_ms: i64::MAX,
     }
 }

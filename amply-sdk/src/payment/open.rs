@@ -1,6 +1,6 @@
 //! What the flow of a call asks of the open rail, so that it reads the same with the rail and without.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use super::challenge::{PaymentChallenge, Refusal};
 use super::ledger::{Ledger, Over};
 use super::policy::SpendPolicy;
 use super::record::{PaidAnswer, Payment};
+use super::running::Stage;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::transport::{Fault, HttpAnswer, HttpRequest, Transport};
@@ -63,53 +64,6 @@ impl Order {
 pub(crate) struct Running {
     pub(crate) ended: oneshot::Receiver<OpenEnd>,
     pub(crate) stage: Arc<Stage>,
-}
-
-/// How far a payment has come, known to the call and to the task that pays: so that a call that gives up before it was begun
-/// can say that nothing was paid, and be right.
-#[derive(Debug, Default)]
-pub(crate) struct Stage(Mutex<Reached>);
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Reached {
-    #[default]
-    Waiting,
-    /// It is about to be written down.
-    Beginning,
-    /// It is in the books, with this id.
-    Begun(String),
-    /// The call has given up, and nothing may be begun for it any more.
-    GivenUp,
-}
-
-#[cfg_attr(not(feature = "x402-evm"), expect(dead_code, reason = "begun by the open rail alone"))]
-impl Stage {
-    /// Whether the payment may be begun; from then on it goes on whatever becomes of the call.
-    pub(crate) fn begin(&self) -> bool {
-        let mut reached = self.reached();
-        let may_begin = *reached == Reached::Waiting;
-        if may_begin {
-            *reached = Reached::Beginning;
-        }
-        may_begin
-    }
-
-    pub(crate) fn begun(&self, payment_id: &str) {
-        *self.reached() = Reached::Begun(payment_id.to_owned());
-    }
-
-    /// The call gives up. How far the payment had come by then.
-    pub(crate) fn give_up(&self) -> Reached {
-        let mut reached = self.reached();
-        if *reached == Reached::Waiting {
-            *reached = Reached::GivenUp;
-        }
-        reached.clone()
-    }
-
-    fn reached(&self) -> MutexGuard<'_, Reached> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A call that is dropped before the payment was begun gives up too.

@@ -88,7 +88,7 @@ impl SpendPolicy {
     }
 
     /// Lets the caps hold for this process alone, in one ledger in memory that all its clients share, so that no store is
-    /// needed. A program that starts again may spend them again.
+    /// needed, and none is given. A program that starts again may spend them again.
     pub fn per_process_only(mut self) -> Self {
         self.per_process_only = true;
         self

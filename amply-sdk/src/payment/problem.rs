@@ -147,6 +147,7 @@ pub(super) fn ended(ending: Ending, challenge: PaymentChallenge, now_ms: i64) ->
             };
             Error::PaymentUnknown(Box::new(problem))
         }
+        Ending::BeingBegun => being_begun(challenge),
         Ending::Store(message) => Error::Store(message),
         Ending::Config(message) => Error::Config(message),
     }
@@ -197,7 +198,7 @@ pub(super) fn led_elsewhere(challenge: PaymentChallenge, payment: Box<Payment>) 
 }
 
 /// The time ran out in the moment in which a payment was written down.
-pub(super) fn being_begun(challenge: PaymentChallenge) -> Error {
+fn being_begun(challenge: PaymentChallenge) -> Error {
     let message = "the time for this call ran out while a payment was being begun".to_owned();
     let hint = "it goes on by itself; see `amply payments list`, then make the same call again";
     Error::PaymentUnknown(Box::new(PaymentProblem::new(challenge, message, hint)))

@@ -64,6 +64,9 @@ pub struct Payment {
     pub(crate) request: String,
     #[serde(skip)]
     pub(crate) balance_before: Option<Usd>,
+    /// Who was asked, as a hash; `None` for one that is never asked again.
+    #[serde(skip)]
+    pub(crate) payer: Option<String>,
 }
 
 /// What is particular to a payment by the open x402 protocol. The signature itself is kept nowhere.
@@ -304,13 +307,20 @@ impl Payment {
                 })
     }
 
-    /// Whether it keeps others from paying for this wallet.
-    pub(crate) fn is_open_for(&self, wallet: &WalletId, principal_id: Option<&str>) -> bool {
+    /// Whether it is a top-up of this wallet.
+    pub(crate) fn is_of(&self, wallet: &WalletId, principal_id: Option<&str>) -> bool {
         self.rail == Rail::Wallet
-            && self.is_open()
             && self.base_url == wallet.base_url
             && (self.wallet == wallet.key_hash
                 || (principal_id.is_some() && self.principal_id.as_deref() == principal_id))
+    }
+
+    /// Whether money moved for it, as far as the payer or a person says.
+    pub(crate) fn was_made(&self) -> bool {
+        match self.verdict {
+            Some(verdict) => verdict == Verdict::Settled,
+            None => matches!(self.state, PaymentState::Settled | PaymentState::SettledNotApplied),
+        }
     }
 
     /// Whether this call led it.

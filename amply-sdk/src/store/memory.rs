@@ -18,6 +18,7 @@ impl Rows for Memory {
             Query::Id(id) => payment.id == id,
             Query::Open => payment.rail == Rail::Wallet && payment.is_open(),
             Query::Day(day) => payment.counts_on(day),
+            Query::EndedSince(ms) => payment.ended_ms.is_some_and(|ended| ended >= ms),
             Query::LedBy(call_key) => payment.was_led_by(call_key),
             Query::FirstSettled(at) => at.has(payment) && payment.is_settled(),
             Query::LatestEnded(at, _) => at.has(payment) && payment.has_left_and_ended(),

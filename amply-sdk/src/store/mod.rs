@@ -101,6 +101,12 @@ impl Store {
         self.place.is_new()
     }
 
+    /// The same behind a gate, as if it were in a file that other processes hold.
+    #[cfg(test)]
+    pub(crate) fn behind(self, gate: Arc<Gate>) -> Self {
+        Self { place: Arc::new(Gated { place: self.place, gate }), ..self }
+    }
+
     /// As a forked child sees it.
     #[cfg(test)]
     pub(crate) fn after_a_fork(mut self) -> Self {
@@ -157,6 +163,56 @@ impl Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("path", &self.place.path()).finish_non_exhaustive()
+    }
+}
+
+/// Lets transactions through, one after the other, as many as a test says.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct Gate {
+    may_pass: Mutex<usize>,
+    opened: std::sync::Condvar,
+}
+
+#[cfg(test)]
+impl Gate {
+    pub(crate) fn open_for(&self, transactions: usize) {
+        *self.may_pass.lock().unwrap() += transactions;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let (limit, may_pass) = (Duration::from_secs(20), self.may_pass.lock().unwrap());
+        let (mut may_pass, waited) =
+            self.opened.wait_timeout_while(may_pass, limit, |left| *left == 0).unwrap();
+        assert!(!waited.timed_out(), "the gate was never opened");
+        *may_pass -= 1;
+    }
+}
+
+#[cfg(test)]
+struct Gated {
+    place: Arc<dyn Place>,
+    gate: Arc<Gate>,
+}
+
+#[cfg(test)]
+impl Place for Gated {
+    fn transaction(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        self.gate.pass();
+        self.place.transaction(work)
+    }
+
+    fn hand_in(&self, job: Box<dyn Job>) {
+        self.place.hand_in(job);
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(Path::new("gated"))
+    }
+
+    fn is_new(&self) -> bool {
+        self.place.is_new()
     }
 }
 

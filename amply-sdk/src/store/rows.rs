@@ -16,6 +16,8 @@ pub(crate) enum Query<'a> {
     Open,
     /// Those that may count on a day: its own, and top-ups that are open. Their calls may be missing.
     Day(i64),
+    /// Those that ended at this time or later.
+    EndedSince(i64),
     /// Those that a call led.
     LedBy(&'a str),
     /// The first signed transfer somewhere that was settled. Its calls may be missing.

@@ -20,14 +20,18 @@ use crate::error::Error;
 use crate::money::Usd;
 use crate::payment::{OpenPayment, PaidAnswer, PaidCall, Payment, Rail};
 
-/// The schema of this version. A file of a newer one is refused and left as it is.
-const VERSION: i64 = 1;
 /// Marks a file as ours ("AMPL"), so that another program's database is not taken for an empty store.
 const APPLICATION: i64 = 0x414d_504c;
 /// How long another process that is writing is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-const SCHEMA: &str = "
+/// What brings a file from each version of the schema to the next, from an empty one on. What was released is never changed:
+/// a change is one more step.
+const STEPS: [&str; 2] = [FIRST, SECOND];
+/// The schema of this version. A file of a newer one is refused and left as it is.
+const VERSION: i64 = STEPS.len() as i64;
+
+const FIRST: &str = "
 CREATE TABLE payment (
     id TEXT PRIMARY KEY,
     rail TEXT NOT NULL,
@@ -110,9 +114,25 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (base_url, principal, state, not_before_ms);
 ";
 
+/// Who was asked for a payment: nobody else is asked again what became of it. And what has just ended is found at once.
+const SECOND: &str = "
+ALTER TABLE payment ADD COLUMN payer TEXT;
+CREATE INDEX payment_by_end ON payment (ended_ms);
+-- What a server's origin was paid first, and what became of the latest payments there, by network.
+CREATE INDEX payment_settled_at ON payment
+    (substr(base_url, 1, instr(substr(base_url, 9), '/') + 7), network, created_ms, id)
+    WHERE rail = 'x402' AND state IN ('settled', 'settled_not_applied');
+CREATE INDEX payment_ended_at ON payment
+    (substr(base_url, 1, instr(substr(base_url, 9), '/') + 7), network, created_ms, id)
+    WHERE rail = 'x402' AND has_left = 1 AND state NOT IN ('intent', 'sent');
+-- What makes room in the outbox, the oldest first.
+CREATE INDEX outbox_delivered ON outbox (not_before_ms) WHERE state = 'delivered';
+CREATE INDEX outbox_dead ON outbox (not_before_ms) WHERE state = 'dead';
+";
+
 const COLUMNS: &str = "id, rail, base_url, wallet, principal_id, idempotency_key, amount_nano_usd, counts_on_day, state, \
      verdict, owner, lease_until_ms, tried_ms, request_body, balance_before_nano_usd, network, asset, pay_to, nonce, \
-     valid_before, \"transaction\", has_left, receipt_json, error, created_ms, ended_ms";
+     valid_before, \"transaction\", has_left, receipt_json, error, created_ms, ended_ms, payer";
 
 /// Signed transfers at an origin (`:text`) and on a network (`:network`). The origin is the base URL up to its path.
 const AT: &str = "rail = 'x402' AND substr(base_url, 1, instr(substr(base_url, 9), '/') + 7) = :text AND network = :network";
@@ -297,8 +317,10 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), Trouble> {
     // Read within the transaction: of two processes that make the file at once one finds the other's work.
     let version: i64 =
         transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refuse)?;
-    if version < 1 {
-        transaction.execute_batch(SCHEMA).map_err(refuse)?;
+    if version < VERSION {
+        for step in STEPS.iter().skip(usize::try_from(version).unwrap_or_default()) {
+            transaction.execute_batch(step).map_err(refuse)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION).map_err(refuse)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(refuse)?;
     }
@@ -414,6 +436,10 @@ impl InTransaction<'_> {
                 order = "created_ms DESC, id DESC LIMIT :number";
                 format!("{AT} AND has_left = 1 AND state NOT IN ('intent', 'sent')")
             }
+            Query::EndedSince(ms) => {
+                number = Some(ms);
+                "ended_ms >= :number".to_owned()
+            }
         };
         // A name that a condition does not use is bound all the same.
         let sql = format!(
@@ -450,10 +476,10 @@ impl InTransaction<'_> {
                 "INSERT INTO payment (id, rail, base_url, wallet, principal_id, idempotency_key, amount_nano_usd, \
                  counts_on_day, state, verdict, owner, lease_until_ms, tried_ms, request_body, \
                  balance_before_nano_usd, network, asset, pay_to, nonce, valid_before, \"transaction\", has_left, \
-                 receipt_json, error, created_ms, ended_ms) \
+                 receipt_json, error, created_ms, ended_ms, payer) \
                  VALUES (:id, :rail, :base_url, :wallet, :principal_id, :idempotency_key, :amount, :day, :state, \
                  :verdict, :owner, :lease, :tried, :request, :before, :network, :asset, :pay_to, :nonce, \
-                 :valid_before, :transaction, :has_left, :receipt, :error, :created, :ended)"
+                 :valid_before, :transaction, :has_left, :receipt, :error, :created, :ended, :payer)"
             }
             false => {
                 "UPDATE payment SET rail = :rail, base_url = :base_url, wallet = :wallet, \
@@ -463,7 +489,7 @@ impl InTransaction<'_> {
                  balance_before_nano_usd = :before, network = :network, asset = :asset, pay_to = :pay_to, \
                  nonce = :nonce, valid_before = :valid_before, \"transaction\" = :transaction, \
                  has_left = :has_left, receipt_json = :receipt, error = :error, \
-                 created_ms = :created, ended_ms = :ended WHERE id = :id"
+                 created_ms = :created, ended_ms = :ended, payer = :payer WHERE id = :id"
             }
         };
         let open = payment.open.as_ref();
@@ -500,6 +526,7 @@ impl InTransaction<'_> {
                 ":error": payment.reason,
                 ":created": payment.created_ms,
                 ":ended": payment.ended_ms,
+                ":payer": payment.payer,
             },
         )
     }
@@ -620,6 +647,7 @@ fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
         day: row.get("counts_on_day")?,
         owner: row.get("owner")?,
         lease_until_ms: row.get("lease_until_ms")?,
+        payer: row.get("payer")?,
         tried_ms: row.get("tried_ms")?,
         request: row.get("request_body")?,
         balance_before: row.get::<_, Option<i64>>("balance_before_nano_usd")?.map(Usd::from_nano),

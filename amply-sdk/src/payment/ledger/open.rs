@@ -199,6 +199,7 @@ impl Books {
             tried_ms: None,
             request: String::new(),
             balance_before: None,
+            payer: None,
         };
         rows.insert(&payment)?;
         Ok(BegunOpen::Intended(Box::new(payment)))

@@ -40,6 +40,18 @@ impl Books {
         wallet: &str,
         principal: Option<&str>,
     ) -> Result<Begun, Error> {
+        self.begin_at(amount, key, wallet, principal, i64::MAX).await
+    }
+
+    /// On a balance that was looked at then.
+    async fn begin_at(
+        &self,
+        amount: &str,
+        key: &str,
+        wallet: &str,
+        principal: Option<&str>,
+        seen_ms: i64,
+    ) -> Result<Begun, Error> {
         let amount = usd(amount);
         let wanted = Wanted {
             wallet: WalletId { base_url: "http://127.0.0.1:9".to_owned(), key_hash: wallet.to_owned() },
@@ -49,6 +61,8 @@ impl Books {
             amount_for: Box::new(move |_| Some(amount)),
             minimum: self.policy.minimum(),
             request: Box::new(|key, amount| format!("{key} {amount}")),
+            payer: Some("payer".to_owned()),
+            seen_ms,
         };
         self.ledger.begin(wanted, &self.policy).await
     }
@@ -246,17 +260,76 @@ fn an_unknown_payment_is_taken_up_by_one_process_once_a_minute_within_its_window
         let now = at_noon();
         let (one, other) = (Books::open(&store, &now), Books::open(&store, &now));
         let open = one.payment("1", "a", unknown()).await;
-        assert!(one.ledger.take_up(&open.id, WINDOW).await.unwrap().is_some());
-        assert!(other.ledger.take_up(&open.id, WINDOW).await.unwrap().is_none());
+        assert!(one.ledger.take_up(&open.id, "payer", WINDOW).await.unwrap().is_some());
+        assert!(other.ledger.take_up(&open.id, "payer", WINDOW).await.unwrap().is_none());
         // A no to a question that was asked before ends nothing.
         let again = one.ledger.end(&open.id, Ended::Rejected("no".to_owned()), false).await.unwrap();
         assert_eq!(again.state, PaymentState::Unknown);
         other.pass(59_000);
-        assert!(other.ledger.take_up(&open.id, WINDOW).await.unwrap().is_none());
+        assert!(other.ledger.take_up(&open.id, "payer", WINDOW).await.unwrap().is_none());
         other.pass(1_000);
-        assert!(other.ledger.take_up(&open.id, WINDOW).await.unwrap().is_some());
+        assert!(other.ledger.take_up(&open.id, "payer", WINDOW).await.unwrap().is_some());
         other.pass(12 * HOUR);
-        assert!(one.ledger.take_up(&open.id, WINDOW).await.unwrap().is_none());
+        assert!(one.ledger.take_up(&open.id, "payer", WINDOW).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn an_unknown_payment_is_taken_up_for_the_payer_that_was_asked_for_it_and_for_nobody_else() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        let open = books.payment("1", "a", unknown()).await;
+        let hour = Duration::from_secs(3600);
+        assert!(books.ledger.take_up(&open.id, "another", hour).await.unwrap().is_none());
+        let taken = books.ledger.take_up(&open.id, "payer", hour).await.unwrap().unwrap();
+        assert_eq!(taken.payer.as_deref(), Some("payer"));
+        // Of one that says nothing of the kind, nobody is.
+        books.ledger.end(&open.id, settled("1").unwrap(), false).await.unwrap();
+        let nobodys = books.payment("1", "b", unknown()).await;
+        store
+            .transaction(|rows| {
+                let mut payment = find(rows, &nobodys.id)?.unwrap();
+                payment.payer = None;
+                rows.update(&payment)
+            })
+            .unwrap();
+        assert!(books.ledger.take_up(&nobodys.id, "payer", hour).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_clock_that_was_set_back_stretches_no_payers_promise() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        let open = books.payment("1", "a", unknown()).await;
+        books.pass(-1);
+        let hour = Duration::from_secs(3600);
+        assert!(books.ledger.take_up(&open.id, "payer", hour).await.unwrap().is_none());
+        books.pass(1);
+        assert!(books.ledger.take_up(&open.id, "payer", hour).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_payment_that_ended_since_the_balance_was_looked_at_makes_it_out_of_date() {
+    on_each_store(async |store| {
+        let books = Books::open(&store, &at_noon());
+        let is_outdated = async |wallet: &str, principal, seen_ms| {
+            let begun = books.begin_at("1000", "b", wallet, principal, seen_ms).await.unwrap();
+            matches!(begun, Begun::Outdated)
+        };
+        assert!(!is_outdated("wallet", None, NOON).await);
+        books.payment("1", "a", Some(Ended::Rejected("no".to_owned()))).await;
+        assert!(!is_outdated("wallet", None, NOON).await, "no money moved");
+        books.pass(1_000);
+        books.payment("1", "a", settled("1")).await;
+        assert!(is_outdated("wallet", None, NOON).await);
+        assert!(is_outdated("wallet", None, NOON + 1_000).await);
+        assert!(!is_outdated("wallet", None, NOON + 1_001).await);
+        assert!(!is_outdated("another", None, NOON).await);
+        // It seems to end in an hour from now, and would for as long.
+        books.pass(-HOUR);
+        assert!(!is_outdated("wallet", None, NOON - HOUR).await);
     });
 }
 
@@ -285,7 +358,7 @@ fn nobody_resolves_a_payment_while_its_payer_is_asked_again() {
         let now = at_noon();
         let (books, person) = (Books::open(&store, &now), Books::open(&store, &now));
         let open = books.payment("1", "a", unknown()).await;
-        assert!(books.ledger.take_up(&open.id, WINDOW).await.unwrap().is_some());
+        assert!(books.ledger.take_up(&open.id, "payer", WINDOW).await.unwrap().is_some());
         let error = person.ledger.resolve(&open.id, Verdict::Rejected).await.unwrap_err().to_string();
         assert!(error.contains("what became of it; wait until that has ended"), "{error}");
         // Whoever asked has died, or stands still.

@@ -11,9 +11,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::look::{Look, Looked};
-use super::payer::{Payer, TopUp, TopUpRequest};
+use super::payer::{Payer, Promise, TopUp, TopUpRequest};
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::exchange::later;
 use crate::money::Usd;
 use crate::payment::challenge::Refusal;
 use crate::payment::crew::{Broken, Crew};
@@ -21,12 +22,14 @@ use crate::payment::ledger::{Begun, Ended, Ledger, Over, Wanted, WantedCall};
 use crate::payment::patience;
 use crate::payment::policy::SpendPolicy;
 use crate::payment::record::{Payment, PaymentState, Rail, WalletId};
-use crate::payment::running::{Counted, Spawner, hold};
+use crate::payment::running::{Counted, Reached, Spawner, Stage, hold};
 
 /// How long the first call waits for others that are under way: what they need too is then paid for at once.
 const GATHER: Duration = Duration::from_millis(500);
 /// How often a payment of another process is looked at.
 const POLL: Duration = Duration::from_millis(100);
+/// What the clock of the ledger tells apart.
+const TICK: Duration = Duration::from_millis(1);
 /// How many times a balance is looked at for a payment that just ended without a clear answer.
 const LOOKS: usize = 4;
 /// How many questions to the payer may be without an answer, those that were given up included.
@@ -63,6 +66,8 @@ pub(crate) struct Need {
     pub(crate) balance: Option<Usd>,
     pub(crate) suggested: Option<Usd>,
     pub(crate) expires_ms: Option<i64>,
+    /// When the request that was refused was sent, or before.
+    pub(crate) asked_ms: i64,
     /// The call's idempotency key.
     pub(crate) key: String,
     /// Whether this call has led a payment before; then it leads none again.
@@ -72,12 +77,12 @@ pub(crate) struct Need {
 /// What a waiting call is told.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
-    /// Send the same request again, unpaid. A payment was made for it, or the balance suffices by itself.
+    /// Send the same request again, unpaid. A payment was made for it, or may have been; or the balance suffices by itself.
     Again(Option<Paid>),
     End(Ending),
 }
 
-/// A payment that was settled for a call.
+/// A payment for a call that was made, or may have been.
 #[derive(Clone, Debug)]
 pub(crate) struct Paid {
     pub(crate) payment: Box<Payment>,
@@ -101,8 +106,28 @@ pub(crate) enum Ending {
     NoLeader,
     /// The time ran out; the payment that was running then, if any.
     Late(Option<String>),
+    /// The time ran out in the moment in which a payment was written down.
+    BeingBegun,
     Store(String),
     Config(String),
+}
+
+impl Ending {
+    /// Whether a payment may have been made, this one or another.
+    pub(crate) fn may_have_paid(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::NotApplied(_) | Self::Late(Some(_)) | Self::BeingBegun)
+    }
+}
+
+/// How a call ends whose time ran out when its payment had come so far.
+impl From<Reached> for Ending {
+    fn from(reached: Reached) -> Self {
+        match reached {
+            Reached::Begun(payment_id) => Self::Late(Some(payment_id)),
+            Reached::Beginning => Self::BeingBegun,
+            Reached::Waiting | Reached::GivenUp => Self::Late(None),
+        }
+    }
 }
 
 impl From<Error> for Ending {
@@ -141,8 +166,25 @@ struct Waiter {
     need: Need,
     deadline: Instant,
     answer: oneshot::Sender<Verdict>,
-    /// The payment that runs for this call, for when its time is up.
-    running: Arc<Mutex<Option<String>>>,
+    /// How far a payment has come that this call waits for, for when its time is up.
+    stage: Arc<Stage>,
+    /// Its part in the payment that is made now.
+    part: Option<Part>,
+}
+
+/// A call's part in a payment that is made for it.
+struct Part {
+    led: bool,
+    turn: Arc<Counted>,
+}
+
+/// A call that ends, or is dropped, before a payment was begun for it has none begun.
+struct Waits(Arc<Stage>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
 }
 
 impl Coordinator {
@@ -176,10 +218,11 @@ impl Coordinator {
 
     /// A call is under way until this is dropped. It first lets those go that a payment was made for: their credit is not
     /// for whoever comes by.
-    pub(crate) async fn call_under_way(&self) -> Counted {
+    pub(crate) async fn call_under_way(&self, deadline: Instant) -> Counted {
         let counted = Counted::new(&self.0.under_way);
         if *self.0.turns.borrow() > 0 {
-            let _ = timeout(GATHER, self.0.turns.subscribe().wait_for(|count| *count == 0)).await;
+            let until = deadline.min(Instant::now() + GATHER);
+            let _ = timeout_at(until, self.0.turns.subscribe().wait_for(|count| *count == 0)).await;
         }
         counted
     }
@@ -187,11 +230,12 @@ impl Coordinator {
     /// Waits until the need is met, or cannot be.
     pub(crate) async fn join(&self, need: Need, deadline: Instant) -> Verdict {
         let (answer, answered) = oneshot::channel();
-        let running = Arc::new(Mutex::new(None));
+        let waits = Waits(Arc::default());
         let is_idle = {
             let mut queue = self.0.queue();
             queue.parked.retain(|waiter| !waiter.answer.is_closed());
-            queue.waiting.push_back(Waiter { need, deadline, answer, running: running.clone() });
+            let stage = waits.0.clone();
+            queue.waiting.push_back(Waiter { need, deadline, answer, stage, part: None });
             !std::mem::replace(&mut queue.runs, true)
         };
         if is_idle {
@@ -203,7 +247,7 @@ impl Coordinator {
         match timeout_at(deadline, answered).await {
             Ok(Ok(verdict)) => verdict,
             // Out of time; or the background's own end, with the process.
-            _ => Verdict::End(Ending::Late(lock(&running).clone())),
+            _ => Verdict::End(waits.0.give_up().into()),
         }
     }
 }
@@ -249,7 +293,7 @@ impl Rounds {
 /// What became of a payment that was open.
 enum Cleared {
     /// It holds nobody back any more: rejected, or settled and shown.
-    Free,
+    Free(Box<Payment>),
     /// It may have been made, and that does not show.
     Stays(Box<Payment>),
     /// Nobody waits for it any more.
@@ -279,6 +323,10 @@ impl Shared {
             if batch.is_empty() {
                 return;
             }
+            for waiter in &batch {
+                waiter.stage.wait();
+            }
+            let looked_ms = self.setup.ledger.now_ms();
             let (principal_id, balance) = match self.setup.look.look().await {
                 Looked::Wallet { principal_id, balance } => (principal_id, balance),
                 Looked::Failed(why) => {
@@ -291,7 +339,7 @@ impl Shared {
             match self.setup.ledger.open_for(&self.setup.wallet, principal_id.as_deref()).await {
                 Ok(None) => {}
                 Ok(Some(open)) => match self.settle_open(open, &mut batch, Care::Later).await {
-                    Ok(Cleared::Free) => continue,
+                    Ok(Cleared::Free(_)) => continue,
                     Ok(Cleared::Alone) => return,
                     Ok(Cleared::Stays(payment)) => {
                         return tell_all(batch, &Verdict::End(Ending::Unknown(payment)));
@@ -310,10 +358,26 @@ impl Shared {
             if balance.zip(prices.first().copied()).is_some_and(|(balance, price)| balance >= price) {
                 return tell_all(batch, &Verdict::Again(None));
             }
-            match self.begin(&batch, prices, principal_id, balance).await {
+            // From here on no call can say that nothing was paid, until it is known that nothing was begun.
+            let waiting = batch.len();
+            batch.retain(|waiter| waiter.stage.begin());
+            if batch.len() < waiting {
+                continue;
+            }
+            // Where nothing tells the balance, what the 402s say of it counts, and they may be older.
+            let seen_ms = match balance {
+                Some(_) => looked_ms,
+                None => batch.iter().map(|waiter| waiter.need.asked_ms).min().unwrap_or(looked_ms),
+            };
+            match self.begin(&batch, prices, principal_id, balance, seen_ms).await {
                 Err(error) => return tell_all(batch, &Verdict::End(error.into())),
                 // Another process was quicker.
                 Ok(Begun::Held) => {}
+                // A credit may have come since.
+                Ok(Begun::Outdated) => match balance {
+                    Some(_) => sleep(TICK).await,
+                    None => return tell_all(batch, &Verdict::Again(None)),
+                },
                 Ok(Begun::HasLed(payment)) => {
                     let ending = match payment.state {
                         PaymentState::Settled | PaymentState::SettledNotApplied => {
@@ -359,7 +423,7 @@ impl Shared {
                 false => batch.push(waiter),
             }
         }
-        let enough_time = Instant::now() + self.setup.limits.headroom;
+        let enough_time = later(Instant::now(), self.setup.limits.headroom);
         let leader = batch.iter().position(|waiter| !waiter.need.has_led && waiter.deadline >= enough_time);
         match leader {
             Some(leader) => {
@@ -383,6 +447,7 @@ impl Shared {
         prices: Vec<Usd>,
         principal_id: Option<String>,
         balance: Option<Usd>,
+        seen_ms: i64,
     ) -> Result<Begun, Error> {
         let setup = &self.setup;
         let seen: Vec<Option<Usd>> = batch.iter().map(|waiter| waiter.need.balance).collect();
@@ -411,6 +476,8 @@ impl Shared {
             amount_for: Box::new(move |count| amount_for(count, &prices, &seen, balance)),
             minimum: setup.policy.minimum(),
             request: Box::new(request),
+            payer: Promise::of(&*setup.payer).map(|promise| promise.payer),
+            seen_ms,
         };
         setup.ledger.begin(wanted, &setup.policy).await
     }
@@ -436,9 +503,11 @@ impl Shared {
         let turn = Arc::new(Counted::new(&self.turns));
         // From here on the process must not end before the payer's answer is in the ledger.
         let counted = Counted::new(&self.setup.paying);
-        for waiter in &served {
-            *lock(&waiter.running) = Some(payment.id.clone());
+        for (number, waiter) in served.iter_mut().enumerate() {
+            waiter.stage.begun(&payment.id);
+            waiter.part = Some(Part { led: number == 0, turn: turn.clone() });
         }
+        drop(turn);
         let (payment_id, rail) = (payment.id.clone(), Rail::Wallet);
         observer.tell(Event::PaymentIntended { payment_id, rail, amount: payment.amount });
         let payment = match self.setup.ledger.sent(&payment.id).await {
@@ -449,16 +518,10 @@ impl Shared {
         let payment = self.ask_and_note(payment, true).await;
         drop(counted);
         match payment.state {
-            PaymentState::Settled | PaymentState::SettledNotApplied => {
-                for (number, waiter) in served.into_iter().enumerate() {
-                    let (payment, turn) = (Box::new(payment.clone()), turn.clone());
-                    let paid = Paid { payment, led: number == 0, turn };
-                    tell(waiter, Verdict::Again(Some(paid)));
-                }
-            }
+            PaymentState::Settled | PaymentState::SettledNotApplied => tell_paid(served, &payment),
             PaymentState::Rejected => tell_all(served, &Verdict::End(Ending::Failed(Box::new(payment)))),
             _ => match self.settle_open(payment.clone(), &mut served, Care::AtOnce).await {
-                Ok(Cleared::Free) => tell_all(served, &Verdict::Again(None)),
+                Ok(Cleared::Free(payment)) => tell_paid(served, &payment),
                 Ok(Cleared::Stays(payment)) => tell_all(served, &Verdict::End(Ending::Unknown(payment))),
                 Ok(Cleared::Alone) => {}
                 // The payer was asked, whatever the store says now.
@@ -478,10 +541,10 @@ impl Shared {
         let mut pauses = patience().take(if care == Care::AfterRestart { 0 } else { LOOKS });
         loop {
             for waiter in batch.iter() {
-                *lock(&waiter.running) = Some(payment.id.clone());
+                waiter.stage.begun(&payment.id);
             }
             if !payment.is_open() {
-                return Ok(Cleared::Free);
+                return Ok(Cleared::Free(Box::new(payment)));
             }
             if payment.is_running() {
                 sleep(POLL.min(self.setup.ledger.lease())).await;
@@ -490,19 +553,19 @@ impl Shared {
                 if let Looked::Wallet { balance, .. } = self.setup.look.look().await {
                     payment = self.note_balance(&payment, balance).await?;
                     if payment.is_open() {
-                        send_on_covered(batch, balance);
+                        send_on_covered(batch, balance, &payment);
                     }
                 }
                 if payment.state == PaymentState::Unknown
                     && care != Care::AtOnce
-                    && let Some(within) = self.setup.payer.idempotent_for()
-                    && let Some(again) = self.setup.ledger.take_up(&payment.id, within).await?
+                    && let Some(Promise { payer, within }) = Promise::of(&*self.setup.payer)
+                    && let Some(again) = self.setup.ledger.take_up(&payment.id, &payer, within).await?
                 {
                     payment = self.ask_and_note(again, false).await;
                     continue;
                 }
                 if !payment.is_open() {
-                    return Ok(Cleared::Free);
+                    return Ok(Cleared::Free(Box::new(payment)));
                 }
                 // What has just ended may show in a moment; what is old will not.
                 let Some(pause) = pauses.next().filter(|_| self.setup.ledger.is_fresh(&payment)) else {
@@ -643,11 +706,24 @@ fn tell(waiter: Waiter, verdict: Verdict) {
     let _ = waiter.answer.send(verdict);
 }
 
+/// Sends a call on, with the payment that was made for it, or may have been.
+fn send_on(mut waiter: Waiter, payment: &Payment) {
+    let part = waiter.part.take().filter(|_| payment.counts());
+    let paid = part.map(|Part { led, turn }| Paid { payment: Box::new(payment.clone()), led, turn });
+    tell(waiter, Verdict::Again(paid));
+}
+
+fn tell_paid(waiters: Vec<Waiter>, payment: &Payment) {
+    for waiter in waiters {
+        send_on(waiter, payment);
+    }
+}
+
 /// An open payment holds the wallet. Those whom the balance covers all the same are sent on.
-fn send_on_covered(waiters: &mut Vec<Waiter>, balance: Option<Usd>) {
+fn send_on_covered(waiters: &mut Vec<Waiter>, balance: Option<Usd>, payment: &Payment) {
     for waiter in std::mem::take(waiters) {
         match balance.is_some_and(|there| there >= price(&waiter.need, balance)) {
-            true => tell(waiter, Verdict::Again(None)),
+            true => send_on(waiter, payment),
             false => waiters.push(waiter),
         }
     }
@@ -657,10 +733,6 @@ fn tell_all(waiters: Vec<Waiter>, verdict: &Verdict) {
     for waiter in waiters {
         tell(waiter, verdict.clone());
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

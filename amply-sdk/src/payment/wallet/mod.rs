@@ -9,5 +9,9 @@ pub(crate) use self::coordinator::{Coordinator, Ending, Limits, Need, Paid, Setu
 pub(crate) use self::look::BillingStatusLook;
 #[cfg(test)]
 pub(crate) use self::look::{Look, Looked};
+pub(crate) use self::payer::check as check_payer;
 pub use self::payer::{Payer, TopUp, TopUpFuture, TopUpRequest};
 pub use self::service::TopUpService;
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+use crate::key;
 use crate::money::Usd;
 use crate::payment::Receipt;
 
@@ -36,9 +38,42 @@ pub trait Payer: Send + Sync + 'static {
     fn top_up<'a>(&'a self, request: &'a TopUpRequest) -> TopUpFuture<'a>;
 
     /// How long after a first request the same request, under the same idempotency key, is certain to pay no second time.
-    /// Within it the client may ask again what became of a payment. `None`, the default: never.
+    /// Within it the client may ask again what became of a payment. `None`, the default: never. It needs an
+    /// [`identity`](Self::identity).
     fn idempotent_for(&self) -> Option<Duration> {
         None
+    }
+
+    /// Who remembers those keys: the same text in every process and after every restart, and another for whoever would not
+    /// know a key that was first given to this one, such as a service at another address. Only the payer that was asked
+    /// for a payment is asked again what became of it. The ledger keeps a hash of it.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a payer promises that may be asked twice for one payment.
+pub(super) struct Promise {
+    /// The hash of its identity.
+    pub(super) payer: String,
+    pub(super) within: Duration,
+}
+
+impl Promise {
+    pub(super) fn of(payer: &dyn Payer) -> Option<Self> {
+        let (within, identity) = (payer.idempotent_for()?, payer.identity()?);
+        Some(Self { payer: key::sha256(&identity), within })
+    }
+}
+
+/// Refuses a payer whose promise is nobody's.
+pub(crate) fn check(payer: &dyn Payer) -> Result<(), Error> {
+    let is_somebody = payer.identity().is_some_and(|identity| !identity.is_empty());
+    match payer.idempotent_for() {
+        Some(_) if !is_somebody => Err(Error::config(
+            "the payer says that it pays once for one key (`idempotent_for`), and not who it is; add `identity`",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -40,9 +40,11 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// | 400, 401, 403, 404, 405, 422, 429; no connection could be made | rejected |
 /// | anything else: 409, 5xx, 2xx without `ok`, a cut answer, silence | unknown |
 ///
-/// It must pay once for one idempotency key, for 12 hours at least: an unknown payment is asked for again under its key.
+/// It must pay once for one idempotency key, for 12 hours at least: an unknown payment is asked for again under its key, of
+/// the service at the same URL.
 pub struct TopUpService {
     transport: Transport,
+    token: Option<Zeroizing<String>>,
 }
 
 impl TopUpService {
@@ -54,7 +56,7 @@ impl TopUpService {
         let base = BaseUrl::of_service(url)?;
         let tls = if base.is_https() { tls::system_trust(Vec::new())? } else { tls::no_trust()? };
         let settings = Settings { base, authorization: None, tls, connect_timeout: Duration::from_secs(5) };
-        Ok(Self { transport: Transport::new(settings)? })
+        Ok(Self { transport: Transport::new(settings)?, token: None })
     }
 
     /// The token that the service asks for.
@@ -62,8 +64,10 @@ impl TopUpService {
     /// # Errors
     /// [`Error::Config`] when it is empty or cannot be sent; it is not shown.
     pub fn token(mut self, token: impl Into<String>) -> Result<Self, Error> {
-        let authorization = key::bearer(Zeroizing::new(token.into()), "the token of the top-up service")?;
+        let token = Zeroizing::new(token.into());
+        let authorization = key::bearer(token.clone(), "the token of the top-up service")?;
         self.transport = self.transport.with_authorization(authorization)?;
+        self.token = Some(token);
         Ok(self)
     }
 
@@ -87,7 +91,7 @@ impl TopUpService {
             payment: None,
         };
         match self.transport.send(&http, Instant::now() + LIMIT).await {
-            Ok(answer) => judge(&answer),
+            Ok(answer) => judge(&answer, self.token.as_ref().map(|token| token.as_str())),
             Err(fault) if fault.effect == Effect::None => TopUp::Rejected(fault.detail),
             Err(fault) => TopUp::Unknown(fault.detail),
         }
@@ -101,6 +105,11 @@ impl Payer for TopUpService {
 
     fn idempotent_for(&self) -> Option<Duration> {
         Some(IDEMPOTENT_FOR)
+    }
+
+    /// The service at its URL, whatever the token.
+    fn identity(&self) -> Option<String> {
+        Some(format!("top-up service {}", self.transport.base().as_str()))
     }
 }
 
@@ -119,16 +128,17 @@ struct Body<'a> {
     reason: &'a str,
 }
 
-/// A closed list: what is on none of its lines is unknown.
-fn judge(answer: &HttpAnswer) -> TopUp {
+/// A closed list: what is on none of its lines is unknown. Nothing that is kept of the answer has the token in it, though the
+/// service may repeat what it was sent.
+fn judge(answer: &HttpAnswer, token: Option<&str>) -> TopUp {
     let status = answer.status;
-    let text = one_line(&String::from_utf8_lossy(&answer.body), 200);
+    let text = one_line(&without(token, &String::from_utf8_lossy(&answer.body)), 200);
     let said = match text.is_empty() {
         true => format!("the top-up service answered {}", status.as_u16()),
         false => format!("the top-up service answered {}: {text}", status.as_u16()),
     };
     match status {
-        status if status.is_success() => match receipt(&answer.body) {
+        status if status.is_success() => match receipt(&answer.body, token) {
             Some(receipt) => TopUp::Settled(receipt),
             None => TopUp::Unknown(said),
         },
@@ -143,7 +153,16 @@ fn judge(answer: &HttpAnswer) -> TopUp {
     }
 }
 
-fn receipt(body: &Bytes) -> Option<Receipt> {
+/// A text without the token, as it is and as JSON may write it.
+fn without(token: Option<&str>, text: &str) -> String {
+    let Some(token) = token else { return text.to_owned() };
+    let in_json = serde_json::Value::from(token).to_string();
+    let in_json = in_json.trim_matches('"');
+    let slashed = in_json.replace('/', "\\/");
+    [token, in_json, &slashed].iter().fold(text.to_owned(), |text, form| text.replace(form, "[token]"))
+}
+
+fn receipt(body: &Bytes, token: Option<&str>) -> Option<Receipt> {
     let mut fields = Fields::parse(body, text_of(body).ok()?).ok()?;
     // Not read leniently: a text that says "true" is no promise.
     let is_ok = fields.take::<RawJson>("ok")?.text() == "true";
@@ -151,7 +170,7 @@ fn receipt(body: &Bytes) -> Option<Receipt> {
     (is_ok && credited.is_positive()).then_some(())?;
     let mut receipt = Receipt::new(credited);
     receipt.balance_usd = fields.take::<RawJson>("balance_usd").and_then(|raw| exact_usd(&raw));
-    receipt.topup_id = fields.take("topup_id");
+    receipt.topup_id = fields.take::<String>("topup_id").map(|id| without(token, &id));
     Some(receipt)
 }
 
@@ -163,7 +182,27 @@ mod tests {
 
     fn judged(status: u16, body: &str) -> TopUp {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        judge(&HttpAnswer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body })
+        let status = StatusCode::from_u16(status).unwrap();
+        judge(&HttpAnswer { status, headers: HeaderMap::new(), body }, Some("s3cret/token"))
+    }
+
+    #[test]
+    fn a_service_that_repeats_the_token_gets_it_into_no_error_and_no_receipt() {
+        let long = format!("{}s3cret/token", "x".repeat(195));
+        for body in [
+            r#"{"error":"Bearer s3cret/token is not known"}"#,
+            "s3cret/tokens3cret/token",
+            r#""s3cret\/token""#,
+            &long,
+        ] {
+            for status in [200, 401, 500] {
+                let said = format!("{:?}", judged(status, body));
+                assert!(!said.contains("s3cret"), "{said}");
+            }
+        }
+        let echo = r#"{"ok":true,"credited_usd":1,"topup_id":"for s3cret/token"}"#;
+        let TopUp::Settled(receipt) = judged(200, echo) else { panic!("not settled") };
+        assert_eq!(receipt.topup_id.as_deref(), Some("for [token]"));
     }
 
     #[test]

@@ -256,7 +256,8 @@ impl Process {
             signers: Crew::new(Spawner::Here(tasks.clone()), SIGNATURES),
             limit: Duration::from_secs(30),
         }));
-        let payers = Payers { wallet: None, open: Some(rail), first: Rail::X402, ledger, paying };
+        let process = std::process::id();
+        let payers = Payers { wallet: None, open: Some(rail), first: Rail::X402, ledger, paying, process };
         Self { payers: Arc::new(payers), tasks }
     }
 

@@ -25,10 +25,10 @@ use crate::money::Usd;
 use crate::payment::challenge::{PaymentChallenge, Refusal};
 use crate::payment::crew::{Broken, Crew};
 use crate::payment::ledger::{BegunOpen, EndedOpen, Ledger, OpenTerms, Over, WantedOpen};
-use crate::payment::open::{OpenEnd, OpenRail, OpenSetup, Order, Running, Stage};
+use crate::payment::open::{OpenEnd, OpenRail, OpenSetup, Order, Running};
 use crate::payment::policy::{Cap, SpendPolicy};
 use crate::payment::record::{OpenPayment, PaidAnswer, Payment, PaymentState, Rail};
-use crate::payment::running::{Counted, Spawner, hold};
+use crate::payment::running::{Counted, Spawner, Stage, hold};
 use crate::transport::{Fault, HttpAnswer, HttpRequest, Transport};
 use crate::wire::{Fields, text_of};
 
@@ -526,11 +526,10 @@ impl ClientBuilder {
     /// It needs a [`spend_policy`](Self::spend_policy) with `per_request`. A call has one signature, ever.
     ///
     /// ```no_run
-    /// use amply_sdk::{Client, LocalSigner, Network, SpendPolicy, Store, Usd};
+    /// use amply_sdk::{Client, LocalSigner, Network, SpendPolicy, Usd};
     ///
     /// let signer = LocalSigner::from_hex(std::env::var("PAYING_KEY").unwrap_or_default())?;
     /// let client = Client::builder()
-    ///     .store(Store::in_memory())
     ///     .spend_policy(SpendPolicy::default().per_request(Usd::dollars(1)).per_day(Usd::dollars(5)).per_process_only())
     ///     .x402(signer, [Network::BASE])
     ///     .build()?;

@@ -96,7 +96,8 @@ fn a_newer_file_and_another_programs_are_left_as_they_are() {
     drop(connection);
     let before = fs::read(folder.file()).unwrap();
     let error = refused(&folder.file());
-    assert!(error.contains("newer version") && error.contains("schema 2, this one knows 1"), "{error}");
+    let versions = format!("schema {}, this one knows {VERSION}", VERSION + 1);
+    assert!(error.contains("newer version") && error.contains(&versions), "{error}");
     assert_eq!(fs::read(folder.file()).unwrap(), before);
 
     let other = folder.0.join("state/other.db");
@@ -104,6 +105,52 @@ fn a_newer_file_and_another_programs_are_left_as_they_are() {
     let before = fs::read(&other).unwrap();
     assert!(refused(&other).contains("another program"));
     assert_eq!(fs::read(&other).unwrap(), before);
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_brought_up_to_date_with_all_that_is_in_it() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.0.join("state")).unwrap();
+    let earlier = Connection::open(folder.file()).unwrap();
+    earlier.execute_batch(FIRST).unwrap();
+    earlier.pragma_update(None, "application_id", APPLICATION).unwrap();
+    earlier.pragma_update(None, "user_version", 1).unwrap();
+    earlier
+        .execute_batch(
+            "INSERT INTO payment VALUES ('p1', 'wallet', 'http://127.0.0.1:9', 'key', 'prn_1', 'k1', 1000000000, 20454, \
+             'unknown', NULL, 'owner', 0, NULL, '{}', 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, 'silence', \
+             1767268800000, 1767268801000);
+             INSERT INTO payment_call VALUES ('p1', 0, 'call', 1, 1000000000, NULL);
+             INSERT INTO block VALUES ('a reason', 0);",
+        )
+        .unwrap();
+    drop(earlier);
+    let store = Store::open(folder.file()).unwrap();
+    let payments = list(&store.payments()).unwrap();
+    let [payment] = &payments[..] else { panic!("{payments:?}") };
+    assert_eq!((&*payment.id, payment.amount, payment.calls.len()), ("p1", Usd::dollars(1), 1));
+    // Nobody knows who was asked, so that nobody is asked again.
+    assert_eq!(payment.payer, None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(store.payments().blocked()).unwrap().as_deref(), Some("a reason"));
+    runtime.block_on(store.payments().unblock()).unwrap();
+    runtime.block_on(store.payments().resolve("p1", crate::payment::Verdict::Settled)).unwrap();
+    begin(&store).unwrap();
+    assert_eq!(list(&Store::open(folder.file()).unwrap().payments()).unwrap().len(), 2);
+    // It is the same as one that was made by this version.
+    let schema = |file: &Path| {
+        let connection = Connection::open(file).unwrap();
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        let mut statement =
+            connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        let sql: Vec<String> =
+            statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+        (version, sql)
+    };
+    let new = folder.0.join("state/new.db");
+    drop(Store::open(&new).unwrap());
+    assert_eq!(schema(&folder.file()), schema(&new));
+    assert_eq!(schema(&new).0, VERSION);
 }
 
 #[test]
