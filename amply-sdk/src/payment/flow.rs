@@ -320,8 +320,9 @@ impl<'a, A: Ask> Case<'a, A> {
     }
 
     fn after(&self, challenge: Box<PaymentChallenge>, payment: Box<Payment>, led: bool) -> Error {
-        let is_shown = payment.was_made() && !payment.is_open();
-        if !is_shown && !(led && payment.was_made()) {
+        // One that the wallet shows, or that this call led itself, is known to have been made.
+        let is_known = payment.was_made() && (led || !payment.is_open());
+        if !is_known {
             return unknown(*challenge, payment, self.coordinator.ledger().now_ms());
         }
         if led {
