@@ -22,6 +22,19 @@ impl Client {
     ///
     /// # Errors
     /// As [`route_task`](Self::route_task).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use amply_sdk::Outcome;
+    ///
+    /// let tracked = client.route_task_tracked("store 1M vectors").await?;
+    /// assert_eq!(tracked.recommended, "qdrant");
+    /// tracked.report_outcome(Outcome::success()).await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn route_task_tracked(&self, request: impl Into<RouteRequest>) -> Result<TrackedRoute, Error> {
         Ok(self.track(self.route(&request.into()).await?))
     }
@@ -52,6 +65,19 @@ impl Client {
     /// # Errors
     /// [`Error::Invalid`] when the ticket is of another server or another key, or the outcome cannot be right; else by the table
     /// of [`Error`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use amply_sdk::Outcome;
+    ///
+    /// let ticket = client.route_task_tracked("store 1M vectors").await?.ticket()?;
+    /// let reported = client.report(&ticket.started(), Outcome::success()).await?;
+    /// assert_eq!(reported.credits_awarded(), Some(1));
+    /// # Ok(()) }
+    /// ```
     pub async fn report(&self, ticket: &Ticket, outcome: Outcome) -> Result<Reported, Error> {
         let outcome = self.of_ticket(ticket, outcome)?;
         self.report_now(ticket.bound(), outcome).await
@@ -61,6 +87,18 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Invalid`] as there; [`Error::QueueFull`] when too many wait already.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use amply_sdk::{HandedOver, Outcome};
+    ///
+    /// let ticket = client.route_task_tracked("store 1M vectors").await?.ticket()?;
+    /// assert_eq!(client.report_in_background(&ticket, Outcome::timeout())?, HandedOver::Accepted);
+    /// # Ok(()) }
+    /// ```
     pub fn report_in_background(&self, ticket: &Ticket, outcome: Outcome) -> Result<HandedOver, Error> {
         let outcome = self.of_ticket(ticket, outcome)?;
         self.reporter.hand_over(ticket.bound().clone(), outcome)
@@ -71,6 +109,25 @@ impl Client {
     /// # Errors
     /// [`Error::Invalid`] as there; [`Error::Config`] without a store in a file, [`Error::Store`] when it cannot be written,
     /// [`Error::QueueFull`] when it holds as many as it may.
+    ///
+    /// ```
+    /// # #[cfg(feature = "durable")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let folder = std::env::temp_dir().join(format!("amply-doc-client-{}", std::process::id()));
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key())
+    /// #     .store(amply_sdk::Store::open(folder.join("store.db"))?).build()?;
+    /// use amply_sdk::{HandedOver, Outcome};
+    ///
+    /// let ticket = client.route_task_tracked("store 1M vectors").await?.ticket()?;
+    /// assert_eq!(client.report_durable(&ticket, Outcome::success()).await?, HandedOver::Accepted);
+    /// # drop(client);
+    /// # std::fs::remove_dir_all(folder).ok();
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "durable"))]
+    /// # fn main() {}
+    /// ```
     pub async fn report_durable(&self, ticket: &Ticket, outcome: Outcome) -> Result<HandedOver, Error> {
         let outcome = self.of_ticket(ticket, outcome)?;
         self.reporter.commit(ticket.bound(), &outcome, self.options.timeout).await
@@ -80,6 +137,20 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Invalid`] when one of them cannot be an id.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use amply_sdk::Outcome;
+    ///
+    /// let route = client.route_task("store 1M vectors").await?;
+    /// let ticket = client.ticket(route.route_id.as_deref().unwrap_or_default(), Some(&route.recommended))?;
+    /// client.report(&ticket, Outcome::success()).await?;
+    /// assert!(client.ticket("not an id", None).is_err());
+    /// # Ok(()) }
+    /// ```
     pub fn ticket(&self, route_id: &str, provider_id: Option<&str>) -> Result<Ticket, Error> {
         check_id("route_id", route_id)?;
         if let Some(provider_id) = provider_id {
@@ -95,6 +166,17 @@ impl Client {
     }
 
     /// The reports that wait to be delivered, and what became of the others.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// let outbox = client.outbox();
+    /// assert!(outbox.list().await?.is_empty());
+    /// assert_eq!(outbox.counters().delivered, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn outbox(&self) -> Outbox {
         Outbox(self.reporter.clone())
     }

@@ -43,6 +43,15 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Error::Store`] when it cannot be read.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// assert_eq!(client.outbox().waiting().await?, 0);
+    /// # Ok(()) }
+    /// ```
     pub async fn waiting(&self) -> Result<u64, Error> {
         self.0.shared().pending().await
     }
@@ -59,6 +68,23 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Error::Store`] when they cannot be read.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use std::time::Duration;
+    ///
+    /// use amply_sdk::Outcome;
+    ///
+    /// let unknown = client.ticket("no-such-route", None)?;
+    /// client.report_in_background(&unknown, Outcome::success())?;
+    /// client.outbox().flush(Duration::from_secs(5)).await?;
+    /// let given_up = client.outbox().list().await?;
+    /// assert!(given_up.iter().all(|entry| entry.is_dead && entry.last_error.is_some()));
+    /// # Ok(()) }
+    /// ```
     pub async fn list(&self) -> Result<Vec<OutboxEntry>, Error> {
         self.0.shared().store.undelivered().await
     }

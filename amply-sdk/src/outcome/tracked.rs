@@ -75,6 +75,19 @@ impl TrackedRoute {
     /// # Errors
     /// [`Error::QueueFull`] when too many wait already: this one was not taken. [`Error::Invalid`] as in
     /// [`report_outcome`](Self::report_outcome).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use amply_sdk::{HandedOver, Outcome};
+    ///
+    /// let tracked = client.route_task_tracked("store 1M vectors").await?;
+    /// assert_eq!(tracked.report_in_background(Outcome::success())?, HandedOver::Accepted);
+    /// assert_eq!(tracked.report_in_background(Outcome::success())?, HandedOver::AlreadyReported);
+    /// # Ok(()) }
+    /// ```
     pub fn report_in_background(&self, outcome: Outcome) -> Result<HandedOver, Error> {
         let Some(turn) = self.open.turn() else { return Ok(HandedOver::AlreadyReported) };
         let bound = Arc::clone(self.open.bound()?);
@@ -90,6 +103,25 @@ impl TrackedRoute {
     /// [`Error::Config`] without a store in a file, [`Error::Store`] when it cannot be written, [`Error::QueueFull`] when it
     /// holds as many as it may: the report was not taken. [`Error::Invalid`] as in
     /// [`report_outcome`](Self::report_outcome).
+    ///
+    /// ```
+    /// # #[cfg(feature = "durable")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let folder = std::env::temp_dir().join(format!("amply-doc-tracked-{}", std::process::id()));
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key())
+    /// #     .store(amply_sdk::Store::open(folder.join("store.db"))?).build()?;
+    /// use amply_sdk::{HandedOver, Outcome};
+    ///
+    /// let tracked = client.route_task_tracked("store 1M vectors").await?;
+    /// assert_eq!(tracked.report_durable(Outcome::success()).await?, HandedOver::Accepted);
+    /// # drop(client);
+    /// # std::fs::remove_dir_all(folder).ok();
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "durable"))]
+    /// # fn main() {}
+    /// ```
     pub async fn report_durable(&self, outcome: Outcome) -> Result<HandedOver, Error> {
         let Some(turn) = self.open.turn() else { return Ok(HandedOver::AlreadyReported) };
         let limit = self.open.client.options.timeout;
@@ -102,6 +134,17 @@ impl TrackedRoute {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the server gave the route no id.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// let tracked = client.route_task_tracked("store 1M vectors").await?;
+    /// let ticket = tracked.ticket()?;
+    /// assert_eq!(Some(ticket.route_id()), tracked.route_id.as_deref());
+    /// # Ok(()) }
+    /// ```
     pub fn ticket(&self) -> Result<Ticket, Error> {
         let ticket = Ticket::new(Arc::clone(self.open.bound()?));
         let _ = self.open.state.compare_exchange(OPEN, ELSEWHERE, Ordering::AcqRel, Ordering::Acquire);
