@@ -185,11 +185,11 @@ async fn a_payer_that_panics_or_never_answers_leaves_the_payment_unknown() {
         }),
         ("did not answer within 0.2 s", {
             let sandbox = broke().await;
-            (client_of(&sandbox, &Store::in_memory()).wallet_payer(hangs), sandbox)
+            (client_of(&sandbox, &Store::in_memory()).wallet_payer(hangs).payer_timeout(ms(200)), sandbox)
         }),
     ] {
         let (builder, _sandbox) = client;
-        let client = builder.payer_timeout(ms(200)).timeout(ms(2_500)).build().unwrap();
+        let client = builder.timeout(ms(2_500)).build().unwrap();
         let error = refusal(&client).await;
         assert_eq!(error.code(), "payment_unknown", "{error}");
         let payment = error.payment_problem().unwrap().payment.clone().unwrap();
