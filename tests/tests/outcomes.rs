@@ -501,6 +501,25 @@ async fn of_two_who_close_both_wait_for_the_end() {
     assert_eq!(error.code(), "config");
 }
 
+#[tokio::test]
+async fn what_was_handed_over_is_delivered_or_counted_as_lost_when_a_client_is_closed_at_once() {
+    let sandbox = started(Sandbox::builder()).await;
+    sandbox.control().fault(Fault::on("/outcome").always().delay(Duration::from_millis(2)));
+    let ids = route_ids(&client_of(&sandbox).build().unwrap(), 60).await;
+    for _ in 0..20 {
+        let client = client_of(&sandbox).build().unwrap();
+        for id in &ids {
+            client.report_in_background(&client.ticket(id, None).unwrap(), Outcome::success()).unwrap();
+        }
+        client.close(Duration::ZERO).await;
+        let counters = client.outbox().counters();
+        assert_eq!(counters.delivered + counters.dropped, counters.queued, "{counters:?}");
+        // Nobody goes on after the end.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(client.outbox().counters(), counters);
+    }
+}
+
 #[test]
 fn a_disk_that_is_full_is_an_error_at_hand_over_and_what_was_accepted_is_delivered() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

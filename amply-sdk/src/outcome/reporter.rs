@@ -343,9 +343,10 @@ impl Reporter {
                 false => self.until_taken_in(until).await,
             }
         }
+        // From here on nobody begins to deliver.
+        shared.is_over.store(true, Ordering::Release);
         self.stop_courier().await;
         // What the store does not take is counted as lost by whoever holds it.
-        shared.is_over.store(true, Ordering::Release);
         shared.stop.notify_waiters();
         self.until_taken_in(Instant::now() + TO_STOP).await;
         let in_outbox = match shared.store.is_durable() {
@@ -441,7 +442,10 @@ impl Shared {
 
     /// Has what waits delivered, unless the owner wants to be asked first.
     pub(crate) fn call_courier(self: &Arc<Self>) {
+        // What comes into the outbox while the client closes is counted as lost, or stays in the file.
+        let is_over = self.is_over.load(Ordering::Acquire);
         if self.limits.in_background
+            && !is_over
             && let Err(error) = courier::call(self)
         {
             tracing::warn!("reports are not delivered: {error}");
