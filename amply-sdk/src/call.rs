@@ -13,13 +13,14 @@ use tracing::Instrument;
 
 use crate::answer::Answer;
 use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Failure};
 use crate::event::Event;
 use crate::exchange::{self, Reply, Request};
 use crate::key::KeyKind;
 use crate::payment::{Ask, Payment, pay_and_ask_again};
 use crate::principal::{Binding, PrincipalBinding, PrincipalPolicy};
-use crate::retry::Repeat;
+use crate::retry::{Repeat, Stake};
 use crate::text::one_line;
 use crate::transport::{Fault, HttpAnswer, HttpRequest};
 use crate::wire::{Fields, FromFields, Route, RouteRequest, check_depth, text_of};
@@ -34,7 +35,7 @@ impl Client {
             return Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: None });
         }
         let key = request.own_idempotency_key().map(str::to_owned);
-        let reply = self.send_paid("/route", encode(request)?, Repeat::OptIn, key).await?;
+        let reply = self.send_paid(&Endpoint::ROUTE, encode(request)?, key).await?;
         self.check_principal(decode(reply, typed)?)
     }
 
@@ -60,10 +61,20 @@ impl Client {
         }
     }
 
-    /// A `GET` that anybody may repeat.
-    pub(crate) async fn get<T: FromFields>(&self, path: &str) -> Result<Answer<T>, Error> {
-        let reply = self.send(Method::GET, path, None, Repeat::Always).await?;
-        decode(reply, typed)
+    /// Asks an endpoint that has no body.
+    pub(crate) async fn get<T: FromFields>(&self, endpoint: &Endpoint) -> Result<Answer<T>, Error> {
+        self.ask(endpoint, "", None).await
+    }
+
+    /// Asks an endpoint; `tail` is what its path has besides: a segment or a query, encoded.
+    pub(crate) async fn ask<T: FromFields>(
+        &self,
+        endpoint: &Endpoint,
+        tail: &str,
+        body: Option<Bytes>,
+    ) -> Result<Answer<T>, Error> {
+        let request = self.request_to(endpoint, tail, body, None)?;
+        decode(self.send(request).await?, typed)
     }
 
     /// Any method, any path, any body.
@@ -77,12 +88,15 @@ impl Client {
         if method == Method::CONNECT {
             return Err(Error::invalid("method", "the method CONNECT is not one of the API; use another"));
         }
-        let repeat = match method {
-            Method::GET | Method::HEAD | Method::OPTIONS => Repeat::Always,
-            _ => Repeat::NeverWhenUnknown,
+        let (repeat, stake) = match method {
+            Method::GET | Method::HEAD | Method::OPTIONS => (Repeat::Always, Stake::Nothing),
+            // It may be any of the endpoints, or one that is not known here.
+            _ => (Repeat::NeverWhenUnknown, Stake::Money),
         };
-        let reply = self.send(method, path, body, repeat).await?;
-        decode(reply, |body, text| {
+        self.check_open()?;
+        let url = self.exchange.transport().base().join(path)?;
+        let request = Request { method, url, body, repeat, stake, idempotency_key: None };
+        decode(self.send(request).await?, |body, text| {
             // An empty answer (204, a HEAD) reads as null.
             let text = if body.is_empty() { "null" } else { text };
             serde_json::from_str(text)
@@ -90,27 +104,14 @@ impl Client {
         })
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Bytes>,
-        repeat: Repeat,
-    ) -> Result<Reply, Error> {
-        let request = self.request_to(method, path, body, repeat, None)?;
+    async fn send(&self, request: Request) -> Result<Reply, Error> {
         let span = span_of(&request);
         self.exchange.begin(request, &self.options).send().instrument(span).await
     }
 
     /// A `POST` that may be paid for, if the client has who pays.
-    async fn send_paid(
-        &self,
-        path: &str,
-        body: Bytes,
-        repeat: Repeat,
-        key: Option<String>,
-    ) -> Result<Reply, Error> {
-        let request = self.request_to(Method::POST, path, Some(body), repeat, key)?;
+    async fn send_paid(&self, endpoint: &Endpoint, body: Bytes, key: Option<String>) -> Result<Reply, Error> {
+        let request = self.request_to(endpoint, "", Some(body), key)?;
         let span = span_of(&request);
         let mut call = self.exchange.begin(request, &self.options);
         let Some(payers) = &self.payers else { return call.send().instrument(span).await };
@@ -132,17 +133,22 @@ impl Client {
 
     fn request_to(
         &self,
-        method: Method,
-        path: &str,
+        endpoint: &Endpoint,
+        tail: &str,
         body: Option<Bytes>,
-        repeat: Repeat,
         idempotency_key: Option<String>,
     ) -> Result<Request, Error> {
-        if self.is_closed.load(Ordering::Relaxed) {
-            return Err(Error::config("the client is closed; make a new one"));
+        self.check_open()?;
+        let url = self.exchange.transport().base().join(&format!("{}{tail}", endpoint.path))?;
+        let Endpoint { method, repeat, stake, .. } = endpoint.clone();
+        Ok(Request { method, url, body, repeat, stake, idempotency_key })
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        match self.is_closed.load(Ordering::Relaxed) {
+            true => Err(Error::config("the client is closed; make a new one")),
+            false => Ok(()),
         }
-        let url = self.exchange.transport().base().join(path)?;
-        Ok(Request { method, url, body, repeat, idempotency_key })
     }
 }
 

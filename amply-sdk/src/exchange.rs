@@ -19,7 +19,7 @@ use crate::key::KeyKind;
 use crate::meta::Meta;
 use crate::money::Usd;
 use crate::payment::{Clock, PaymentChallenge};
-use crate::retry::{Budget, Effect, Repeat, RetryPolicy, delays, retry_after};
+use crate::retry::{Budget, Effect, Repeat, RetryPolicy, Stake, delays, retry_after};
 use crate::text::one_line;
 use crate::transport::{Fault, FaultKind, HttpAnswer, HttpRequest, Transport};
 use crate::wire::ErrorBody;
@@ -38,6 +38,7 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) body: Option<Bytes>,
     pub(crate) repeat: Repeat,
+    pub(crate) stake: Stake,
     /// The caller's own key; a `POST` without one gets a new one.
     pub(crate) idempotency_key: Option<String>,
 }
@@ -105,6 +106,7 @@ impl Exchange {
             options,
             http,
             repeat: request.repeat,
+            stake: request.stake,
             key,
             start,
             deadline: later(start, options.timeout),
@@ -121,6 +123,7 @@ pub(crate) struct Call<'a> {
     options: &'a Options,
     http: HttpRequest,
     repeat: Repeat,
+    stake: Stake,
     key: String,
     start: Instant,
     deadline: Instant,
@@ -252,9 +255,8 @@ impl Call<'_> {
         let wait = retry_after(&headers, SystemTime::now())
             .or_else(|| Duration::try_from_secs_f64(words.as_ref()?.retry_after_sec?).ok());
         let meta = self.meta(Some(status), headers, attempt);
-        let charged = self.may_have_charged(effect);
         Err(Setback {
-            error: self.refusal(status, meta, words, body, wait, charged),
+            error: self.refusal(status, meta, words, body, wait, effect),
             effect: if is_quota { Effect::Done } else { effect },
             wait,
             after_timeout: false,
@@ -269,8 +271,9 @@ impl Call<'_> {
         words: Option<ErrorBody>,
         body: Bytes,
         wait: Option<Duration>,
-        may_have_been_charged: bool,
+        effect: Effect,
     ) -> Error {
+        let may_have_been_charged = self.may_have_charged(effect);
         let base = self.exchange.transport.base();
         let code = words.as_ref().and_then(|words| words.code.clone());
         let detail =
@@ -298,8 +301,9 @@ impl Call<'_> {
             )),
             429 if is_quota => Some("wait for the next day (UTC), or ask for a larger quota".to_owned()),
             429 => Some("wait, then make the same call again; the limit counts per address".to_owned()),
-            500..=599 if may_have_been_charged => Some(self.charged_hint().to_owned()),
-            500..=599 => Some(format!("try again later; {} shows how the service is", base.page("/status"))),
+            500..=599 => Some(self.stake_hint(effect).map(str::to_owned).unwrap_or_else(|| {
+                format!("try again later; {} shows how the service is", base.page("/status"))
+            })),
             _ => None,
         };
         let detail = detail.unwrap_or_else(|| without_words(status, &body));
@@ -328,17 +332,17 @@ impl Call<'_> {
     fn broken(&self, fault: Fault, attempt: u32) -> Setback {
         let Fault { kind, effect, detail, head, source } = fault;
         let may_have_been_charged = self.may_have_charged(effect);
-        let hint = match (kind, may_have_been_charged) {
-            (_, true) => Some(self.charged_hint()),
-            (FaultKind::Connection, false) if effect == Effect::None => {
+        let hint = match (kind, self.stake_hint(effect)) {
+            (_, Some(at_stake)) => Some(at_stake),
+            (FaultKind::Connection, None) if effect == Effect::None => {
                 Some("check the base URL, the network and the proxy settings")
             }
-            (FaultKind::Connection, false) => Some("try again"),
-            (FaultKind::Certificate, false) => {
+            (FaultKind::Connection, None) => Some("try again"),
+            (FaultKind::Certificate, None) => {
                 Some("check the base URL, or name the server's authority by AMPLY_CA_BUNDLE or the builder")
             }
-            (FaultKind::Timeout, false) => Some("try again, or allow more time"),
-            (FaultKind::Protocol, false) => Some("check the base URL"),
+            (FaultKind::Timeout, None) => Some("try again, or allow more time"),
+            (FaultKind::Protocol, None) => Some("check the base URL"),
         };
         let (status, headers) = head.map_or((None, HeaderMap::new()), |head| (Some(head.0), head.1));
         let failure = Box::new(Failure {
@@ -368,19 +372,31 @@ impl Call<'_> {
 
     /// Whether the call has cost money, for all that is known after an attempt with this effect.
     fn may_have_charged(&self, effect: Effect) -> bool {
-        self.charges() && (self.ambiguous || effect == Effect::Unknown)
+        self.charges() && self.may_have_acted(effect)
     }
 
-    fn charged_hint(&self) -> &'static str {
-        match self.ambiguous {
-            true => "it may have been charged, once for each attempt; check the balance before you repeat it",
-            false => "it may have been charged, so it was not sent again; check the balance, then repeat it",
+    fn may_have_acted(&self, effect: Effect) -> bool {
+        self.ambiguous || effect == Effect::Unknown
+    }
+
+    /// What to do about something that may have been done; `None` where nothing is at stake.
+    fn stake_hint(&self, effect: Effect) -> Option<&'static str> {
+        match self.stake {
+            _ if !self.may_have_acted(effect) => None,
+            Stake::Nothing => None,
+            Stake::New(advice) => Some(advice),
+            Stake::Money if self.ambiguous => Some(
+                "it may have been charged, once for each attempt; check the balance before you repeat it",
+            ),
+            Stake::Money => {
+                Some("it may have been charged, so it was not sent again; check the balance, then repeat it")
+            }
         }
     }
 
     /// Whether this call can cost money.
     fn charges(&self) -> bool {
-        self.repeat != Repeat::Always
+        self.stake == Stake::Money
     }
 
     /// Method and URL, for a person.

@@ -88,6 +88,7 @@ mod background;
 mod base_url;
 mod call;
 mod client;
+mod endpoint;
 pub mod env;
 mod error;
 mod event;

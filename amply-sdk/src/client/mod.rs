@@ -16,6 +16,7 @@ pub use self::builder::ClientBuilder;
 pub use self::options::Options;
 use crate::answer::{Answer, FromAnswer};
 use crate::call::encode;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::exchange::Exchange;
@@ -139,7 +140,7 @@ impl Client {
     /// # Errors
     /// By the table of [`Error`]; [`Error::Unsupported`] on a server before release 3.1.13.
     pub async fn health(&self) -> Result<Answer<Health>, Error> {
-        self.get("/health").await
+        self.get(&Endpoint::HEALTH).await
     }
 
     /// How the server is set up and how it is (`GET /status`).
@@ -147,7 +148,7 @@ impl Client {
     /// # Errors
     /// By the table of [`Error`].
     pub async fn status(&self) -> Result<Answer<Status>, Error> {
-        self.get("/status").await
+        self.get(&Endpoint::STATUS).await
     }
 
     /// The providers that the server ranks (`GET /providers`).
@@ -155,7 +156,7 @@ impl Client {
     /// # Errors
     /// By the table of [`Error`].
     pub async fn providers(&self) -> Result<Answer<Providers>, Error> {
-        self.get("/providers").await
+        self.get(&Endpoint::PROVIDERS).await
     }
 
     /// The server's own description of what it serves (`GET /openapi`).
@@ -163,7 +164,7 @@ impl Client {
     /// # Errors
     /// By the table of [`Error`].
     pub async fn openapi(&self) -> Result<Answer<OpenApi>, Error> {
-        self.get("/openapi").await
+        self.get(&Endpoint::OPENAPI).await
     }
 
     /// Public totals of the whole platform (`GET /platform-metrics`).
@@ -171,7 +172,7 @@ impl Client {
     /// # Errors
     /// By the table of [`Error`].
     pub async fn platform_metrics(&self) -> Result<Answer<PlatformMetrics>, Error> {
-        self.get("/platform-metrics").await
+        self.get(&Endpoint::PLATFORM_METRICS).await
     }
 
     /// What the wallet of this key's principal holds (`GET /billing/status`). It needs a key that is bound to a user.
@@ -181,7 +182,7 @@ impl Client {
     /// # Errors
     /// By the table of [`Error`]; [`Error::Unsupported`] on a server before release 3.1.13.
     pub async fn billing_status(&self) -> Result<Answer<BillingStatus>, Error> {
-        self.get("/billing/status").await
+        self.get(&Endpoint::BILLING_STATUS).await
     }
 
     /// The payments in this client's store: what was paid, and what may have been.

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::Client;
 use crate::answer::Answer;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::outcome::{
     Bound, HandedOver, Outbox, Outcome, Reported, Ticket, TrackedRoute, check_id, deliver, endpoint,
@@ -202,7 +203,7 @@ impl Client {
         // Encoded by what encodes URLs, so that an id with an `&` in it asks for nothing else.
         let query = Url::parse_with_params("http://localhost/", [("request_id", route_id)])
             .map_err(|error| Error::invalid("route_id", format!("route_id cannot be sent ({error})")))?;
-        self.get(&format!("/route/audit?{}", query.query().unwrap_or_default())).await
+        self.ask(&Endpoint::AUDIT, &format!("?{}", query.query().unwrap_or_default()), None).await
     }
 
     /// What a report of a route is bound to; `None` where the server gave it no id.

@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use http::Method;
 use reqwest::Url;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -16,13 +15,11 @@ use super::value::Outcome;
 use crate::answer::Answer;
 use crate::call::{decode, encode, span_of, typed};
 use crate::client::Options;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Failure};
 use crate::exchange::{Exchange, Request, later};
-use crate::retry::Repeat;
 use crate::wire::{OutcomeBody, OutcomeReceipt, RouteOutcomeBody};
 
-const PREFERRED: &str = "/outcome";
-const OLDER: &str = "/route/outcome";
 /// How long a server is taken to lack `/outcome`; it may be brought up to date while an agent runs.
 const LACK_FOR: Duration = Duration::from_secs(600);
 
@@ -54,7 +51,7 @@ pub(crate) async fn deliver(
 ) -> Result<Answer<OutcomeReceipt>, Error> {
     let until = later(Instant::now(), options.timeout);
     let base = exchange.transport().base();
-    let (preferred, older) = (base.join(PREFERRED)?, base.join(OLDER)?);
+    let (preferred, older) = (base.join(Endpoint::OUTCOME.path)?, base.join(Endpoint::ROUTE_OUTCOME.path)?);
     let documented = match lacks.preferred() {
         true => [older.clone(), preferred.clone()],
         false => [preferred.clone(), older.clone()],
@@ -107,7 +104,7 @@ async fn report_to(
     bound: &Bound,
     outcome: &Outcome,
 ) -> Result<Answer<OutcomeReceipt>, Error> {
-    if !url.path().ends_with(OLDER) {
+    if !url.path().ends_with(Endpoint::ROUTE_OUTCOME.path) {
         let body = OutcomeBody {
             route_id: &bound.route_id,
             success: outcome.is_success(),
@@ -133,11 +130,14 @@ async fn post(
     body: &impl serde::Serialize,
     bound: &Bound,
 ) -> Result<Answer<OutcomeReceipt>, Error> {
+    // The older endpoint is the same in all but its path.
+    let Endpoint { method, repeat, stake, .. } = Endpoint::OUTCOME;
     let request = Request {
-        method: Method::POST,
+        method,
         url,
         body: Some(encode(body)?),
-        repeat: Repeat::Always,
+        repeat,
+        stake,
         idempotency_key: Some(idempotency_key(&bound.route_id)),
     };
     let name = format!("POST {}", request.url);

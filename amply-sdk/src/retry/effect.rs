@@ -21,3 +21,14 @@ pub(crate) enum Repeat {
     /// Never after an unknown effect.
     NeverWhenUnknown,
 }
+
+/// What an unknown effect may have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stake {
+    /// Nothing that matters.
+    Nothing,
+    /// A charge.
+    Money,
+    /// Something new on the server; and what to do about it, in words.
+    New(&'static str),
+}

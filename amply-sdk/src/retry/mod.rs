@@ -8,7 +8,7 @@ mod effect;
 mod schedule;
 
 pub(crate) use budget::Budget;
-pub(crate) use effect::{Effect, Repeat};
+pub(crate) use effect::{Effect, Repeat, Stake};
 pub(crate) use schedule::{delays, delays_within, retry_after};
 
 /// How often, and after which failures, a call is sent again.
@@ -21,6 +21,21 @@ pub(crate) use schedule::{delays, delays_within, retry_after};
 /// | 5xx, 408 | unknown | again | only by [`repeat_ambiguous`](Self::repeat_ambiguous) | – |
 /// | cut off, timeout of one attempt | unknown | again | only by `repeat_ambiguous` | – |
 /// | an answer that is no Amply answer, a refused redirect | – | – | – | – |
+///
+/// After an unknown effect it is the endpoint that decides:
+///
+/// | endpoint | sent again | why |
+/// | --- | --- | --- |
+/// | `GET /agent`, `GET /billing/status`, `GET /credentials`, `GET /health`, `GET /openapi`, `GET /platform-metrics`, `GET /providers`, `GET /route/audit`, `GET /status` | again | it only reads |
+/// | `POST /report` | again | it only reads |
+/// | `POST /outcome`, `POST /route/outcome` | again | the server counts a route once |
+/// | `DELETE /credentials/{id}` | again | what is gone stays gone |
+/// | `POST /route` | only by `repeat_ambiguous` | it debits the wallet |
+/// | `POST /route/execute` | – | it debits the wallet, and a provider may have begun |
+/// | `POST /billing/topup` | – | it credits the wallet with somebody's money |
+/// | `POST /signup/agent` | – | it may have made a key |
+/// | `POST /credentials` | – | it may have stored a secret |
+/// | any other by [`Client::request`](crate::Client::request) | `GET`, `HEAD`, `OPTIONS`: again; else – | nobody knows what it does |
 ///
 /// `POST /route` debits the wallet, so a repeat of one that may have arrived may be charged twice. Waits grow from
 /// 100 ms to 5 s with jitter; `Retry-After` is honoured when it ends before the call's limit, else the error comes

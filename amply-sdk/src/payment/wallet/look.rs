@@ -4,13 +4,11 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::Method;
-
 use crate::client::Options;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::exchange::{Exchange, Request};
 use crate::money::Usd;
-use crate::retry::Repeat;
 use crate::wire::{Fields, RawJson, exact_usd, text_of};
 
 const LIMIT: Duration = Duration::from_secs(15);
@@ -43,12 +41,12 @@ impl Look for BillingStatusLook {
 
 impl BillingStatusLook {
     async fn ask(&self) -> Looked {
-        let url = match self.exchange.transport().base().join("/billing/status") {
+        let Endpoint { method, path, repeat, stake } = Endpoint::BILLING_STATUS;
+        let url = match self.exchange.transport().base().join(path) {
             Ok(url) => url,
             Err(error) => return Looked::Failed(error.to_string()),
         };
-        let request =
-            Request { method: Method::GET, url, body: None, repeat: Repeat::Always, idempotency_key: None };
+        let request = Request { method, url, body: None, repeat, stake, idempotency_key: None };
         let options = self.options.clone().timeout(LIMIT);
         let reply = match self.exchange.begin(request, &options).send().await {
             Ok(reply) => reply,
