@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_documented_table_is_this_one() {
-        let documented = include_str!("retry/mod.rs");
+        let (_, documented) = include_str!("retry/mod.rs").split_once("/// | endpoint |").unwrap();
         for endpoint in ALL {
             let words = match endpoint.repeat {
                 Repeat::Always => "again",

@@ -60,6 +60,22 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Error::Store`] when the outbox cannot be read, [`Error::Config`] when the client is closed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use std::time::Duration;
+    ///
+    /// use amply_sdk::Outcome;
+    ///
+    /// let ticket = client.route_task_tracked("store 1M vectors").await?.ticket()?;
+    /// client.report_in_background(&ticket, Outcome::success())?;
+    /// assert_eq!(client.outbox().flush(Duration::from_secs(5)).await?.left, 0);
+    /// assert_eq!(client.outbox().counters().delivered, 1);
+    /// # Ok(()) }
+    /// ```
     pub async fn flush(&self, limit: Duration) -> Result<Flushed, Error> {
         self.0.flush(limit).await
     }
@@ -99,6 +115,24 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is none of this id, [`Error::Store`] when it cannot be written.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use std::time::Duration;
+    ///
+    /// use amply_sdk::Outcome;
+    ///
+    /// let unknown = client.ticket("no-such-route", None)?;
+    /// client.report_in_background(&unknown, Outcome::success())?;
+    /// client.outbox().flush(Duration::from_secs(5)).await?;
+    /// for given_up in client.outbox().list().await? {
+    ///     assert!(!client.outbox().retry(&given_up.id).await?.is_dead);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn retry(&self, id: &str) -> Result<OutboxEntry, Error> {
         let entry = self.0.shared().store.retry_report(id).await?;
         self.0.shared().call_courier();
@@ -109,6 +143,25 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is none of this id, [`Error::Store`] when it cannot be written.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
+    /// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
+    /// use std::time::Duration;
+    ///
+    /// use amply_sdk::Outcome;
+    ///
+    /// let unknown = client.ticket("no-such-route", None)?;
+    /// client.report_in_background(&unknown, Outcome::success())?;
+    /// client.outbox().flush(Duration::from_secs(5)).await?;
+    /// for given_up in client.outbox().list().await? {
+    ///     println!("not told: {}", client.outbox().discard(&given_up.id).await?.route_id);
+    /// }
+    /// assert!(client.outbox().list().await?.is_empty());
+    /// # Ok(()) }
+    /// ```
     pub async fn discard(&self, id: &str) -> Result<OutboxEntry, Error> {
         self.0.shared().store.discard_report(id).await
     }
@@ -175,6 +228,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Store`] when they cannot be read.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = amply_sdk::Store::in_memory();
+    /// for entry in store.undelivered().await? {
+    ///     println!("{}: {}", entry.route_id, entry.last_error.unwrap_or_default());
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn undelivered(&self) -> Result<Vec<OutboxEntry>, Error> {
         let listed = self.letters(|letters| letters.list(LISTED)).await?;
         Ok(listed.into_iter().map(OutboxEntry::from).collect())
@@ -184,6 +247,15 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is none of this id, [`Error::Store`] when it cannot be written.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = amply_sdk::Store::in_memory();
+    /// let error = store.retry_report("7").await.unwrap_err();
+    /// assert!(error.message().contains("no report that waits has the id `7`"));
+    /// # Ok(()) }
+    /// ```
     pub async fn retry_report(&self, id: &str) -> Result<OutboxEntry, Error> {
         let (of, now_ms) = (id.to_owned(), Clock::System.now_ms());
         let entry = self.letters(move |letters| match letters.retry(&of, now_ms)? {
@@ -197,6 +269,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Store`] when it cannot be written.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = amply_sdk::Store::in_memory();
+    /// assert_eq!(store.retry_dead_reports().await?, 0);
+    /// # Ok(()) }
+    /// ```
     pub async fn retry_dead_reports(&self) -> Result<u64, Error> {
         let now_ms = Clock::System.now_ms();
         self.letters(move |letters| letters.retry_dead(now_ms)).await
@@ -206,6 +286,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is none of this id, [`Error::Store`] when it cannot be written.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = amply_sdk::Store::in_memory();
+    /// assert_eq!(store.discard_report("7").await.unwrap_err().code(), "invalid_request");
+    /// # Ok(()) }
+    /// ```
     pub async fn discard_report(&self, id: &str) -> Result<OutboxEntry, Error> {
         let of = id.to_owned();
         let entry = self.letters(move |letters| {
