@@ -9,10 +9,13 @@ use amply_tests::paying::{asked, at_once, client_of, credited, service_of, start
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_share_a_balance_and_are_each_short_of_a_route_are_all_answered_by_two_top_ups_at_most() {
-    // Each sees half a cent, and needs a whole one.
     let sandbox = started(Sandbox::builder()).await;
-    sandbox.control().set_balance(sandbox.user_key(), "0.005").unwrap();
     let client = client_of(&sandbox, &Store::in_memory()).wallet_payer(service_of(&sandbox)).build().unwrap();
+    // The connections are open when it begins, so that no call is late for the first of them.
+    sandbox.control().set_balance(sandbox.user_key(), "0.64").unwrap();
+    assert_eq!(at_once(&client, 64).await, HashMap::from([("answer".to_owned(), 64)]));
+    // Each sees half a cent, and needs a whole one.
+    sandbox.control().set_balance(sandbox.user_key(), "0.005").unwrap();
     let ends = at_once(&client, 64).await;
     assert_eq!(ends, HashMap::from([("answer".to_owned(), 64)]));
     let topups = asked(&sandbox, "/topup");
