@@ -15,7 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::delivery::deliver;
-use super::reporter::Shared;
+use super::shared::Shared;
 use super::ticket::Bound;
 use super::value::Outcome;
 use crate::error::Error;

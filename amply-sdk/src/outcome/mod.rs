@@ -1,13 +1,15 @@
 //! How routes went: reported at once, in the background, durably, or by another process.
 //!
-//! A report goes from whoever hands it over (`reporter`) to the outbox (`store`), and from there to the server (`courier`,
+//! A report goes from whoever hands it over (`reporter`) to the outbox (`intake`, `store`), and from there to the server (`courier`,
 //! `delivery`). A route counts once, however often it is reported.
 
 mod counters;
 mod courier;
 mod delivery;
+mod intake;
 mod outbox;
 mod reporter;
+mod shared;
 mod ticket;
 mod tracked;
 mod value;
@@ -17,8 +19,9 @@ use std::fmt;
 pub use self::counters::OutcomeCounters;
 pub(crate) use self::delivery::deliver;
 pub use self::outbox::{Outbox, OutboxEntry};
+pub(crate) use self::reporter::Reporter;
 pub use self::reporter::{Flushed, HandedOver};
-pub(crate) use self::reporter::{Limits, Reporter};
+pub(crate) use self::shared::Limits;
 pub use self::ticket::Ticket;
 pub(crate) use self::ticket::{Bound, check_id, endpoint};
 pub use self::tracked::{ReportFuture, TrackedRoute};
