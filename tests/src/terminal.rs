@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -25,11 +26,16 @@ pub fn at_terminal(line: &str) -> (String, Option<i32>) {
 
 /// The same with some variables set.
 pub(crate) fn at_terminal_with(line: &str, variables: &[(&str, &str)]) -> (String, Option<i32>) {
+    in_shell(line, variables, root())
+}
+
+/// The same for any script, in a folder.
+pub(crate) fn in_shell(script: &str, variables: &[(&str, &str)], folder: &Path) -> (String, Option<i32>) {
     let path = std::env::join_paths(
         [bin_dir().to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
     let mut command = Command::new("sh");
-    command.args(["-c", line]).env("PATH", path.unwrap());
+    command.args(["-c", script]).env("PATH", path.unwrap()).current_dir(folder);
     Terminal::run(command, variables).finish()
 }
 
@@ -52,14 +58,14 @@ impl Terminal {
     /// Starts `amply` with some variables set.
     pub fn amply(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(bin_dir().join("amply"));
-        command.args(arguments);
+        command.args(arguments).current_dir(root());
         Self::run(command, variables)
     }
 
     /// Starts `amply` as the leader of a session of its own, so that what is typed reaches it as signals, too.
     pub fn session(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(bin_dir().join("amply")).args(arguments);
+        command.arg("--ctty").arg(bin_dir().join("amply")).args(arguments).current_dir(root());
         Self::run(command, variables)
     }
 
@@ -71,7 +77,6 @@ impl Terminal {
         let name = ptsname(&master, Vec::new()).unwrap();
         let terminal = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
         command
-            .current_dir(root())
             .env("NO_COLOR", "1")
             .env("TERM", "xterm-256color")
             .stdin(Stdio::from(terminal.try_clone().unwrap()))

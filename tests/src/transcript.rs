@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use crate::terminal::at_terminal_with;
+use crate::terminal::{at_terminal_with, in_shell};
 
 /// Checks every command of a file that is one transcript.
 pub fn check_file(path: &Path) {
@@ -28,27 +28,57 @@ pub fn check_file_with(path: &Path, variables: &[(&str, &str)], folder: &str) {
 
 /// Checks every ```` ```console ```` block of a Markdown file.
 pub fn check_markdown(path: &Path) {
+    check_markdown_with(path, &[], Path::new("."));
+}
+
+/// The same. A block that begins ```` ```console session ```` is one session: its commands are typed into one shell, which is in
+/// this folder and has these variables.
+pub fn check_markdown_with(path: &Path, variables: &[(&str, &str)], folder: &Path) {
     let expected = std::fs::read_to_string(path).unwrap();
     let mut seen = String::new();
-    let mut block: Option<String> = None;
+    let mut block: Option<(bool, String)> = None;
     for line in expected.split_inclusive('\n') {
         match &mut block {
-            Some(text) if line.trim_end() == "```" => {
-                seen.push_str(&replay(text, &[]));
+            Some((is_session, text)) if line.trim_end() == "```" => {
+                seen.push_str(&match is_session {
+                    true => replay_session(text, variables, folder),
+                    false => replay(text, &[]),
+                });
                 seen.push_str(line);
                 block = None;
             }
-            Some(text) => text.push_str(line),
+            Some((_, text)) => text.push_str(line),
             None => {
                 seen.push_str(line);
-                if line.trim_end() == "```console" {
-                    block = Some(String::new());
-                }
+                block = match line.trim_end() {
+                    "```console" => Some((false, String::new())),
+                    "```console session" => Some((true, String::new())),
+                    _ => None,
+                };
             }
         }
     }
     assert!(block.is_none(), "{} ends within a block", path.display());
     settle(path, &expected, &seen);
+}
+
+/// The session as it is today.
+fn replay_session(transcript: &str, variables: &[(&str, &str)], folder: &Path) -> String {
+    // A character that nobody types and nothing shows stands between what the commands show.
+    const END: char = '\u{1e}';
+    let typed: Vec<&str> = transcript.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    let script: String =
+        typed.iter().map(|command| format!("{command}\nprintf '{END}%s{END}' \"$?\"\n")).collect();
+    let (seen, code) = in_shell(&script, variables, folder);
+    assert_eq!(code, Some(0), "{seen}");
+    let parts: Vec<&str> = seen.split(END).collect();
+    let shown = typed.iter().zip(parts.chunks(2)).map(|(command, part)| {
+        let [shown, code] = part else { panic!("{seen}") };
+        let shown = redact(shown, PAYMENT);
+        let exit = if *code == "0" { String::new() } else { format!("[exit {code}]\n") };
+        format!("$ {command}\n{shown}{exit}")
+    });
+    shown.collect::<Vec<_>>().join("\n")
 }
 
 /// The transcript as it is today.
