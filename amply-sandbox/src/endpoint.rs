@@ -7,6 +7,7 @@ mod billing;
 mod exchange;
 mod fallback;
 mod fault;
+mod fields;
 mod gate;
 mod health;
 mod manifest;
@@ -18,6 +19,7 @@ mod payment_required;
 mod platform_metrics;
 mod providers;
 mod reply;
+mod report;
 mod route;
 mod signup;
 mod status;
@@ -50,6 +52,7 @@ pub(crate) fn app(state: Shared) -> Router {
             .route("/billing/status", keyed(get(billing::status::get)))
             .route("/billing/topup", keyed(post(billing::topup::post)))
             .route("/health", keyed(get(health::get)))
+            .route("/report", keyed(post(report::post)))
             .route("/route/audit", keyed(get(audit::get)))
             .route("/signup/agent", keyed(post(signup::post)));
         let reports = ReportedVia::ALL.into_iter().filter(|via| state.settings.has(*via));

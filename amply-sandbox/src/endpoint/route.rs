@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    outcomes::Served,
+    money::NanoUsd,
+    outcomes::{Costs, Served},
     proof::Hash,
     scoring,
     state::{self, Shared},
@@ -128,6 +129,10 @@ fn answer(
             score: four_decimals(answer.best.composite).0,
             task_hash: Hash::of(&input.task),
             charge: charge.amount(),
+            costs: Costs {
+                estimated: NanoUsd::of_figure(answer.estimated_cost_usd),
+                baseline: NanoUsd::of_figure(answer.baseline_cost_usd),
+            },
             served_at: state.control.clock().now(),
         };
         state.control.reports().served(&stamp.request_id, route);
