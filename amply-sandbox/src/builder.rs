@@ -8,6 +8,7 @@ use crate::{
     catalog::Catalog,
     clock::{Clock, Timestamp},
     control::Control,
+    credentials::Credentials,
     endpoint,
     ids::Ids,
     keys::Keys,
@@ -234,7 +235,11 @@ impl SandboxBuilder {
         let origin = format!("http://{}", listener.local_addr().map_err(refused)?);
 
         let keys = Arc::new(Keys::from_seed(self.seed).with_servers(self.operator_keys));
-        let control = Control::new(Clock::standing_at(self.stands_at), Arc::clone(&keys));
+        let control = Control::new(
+            Clock::standing_at(self.stands_at),
+            Arc::clone(&keys),
+            Credentials::from_seed(self.seed),
+        );
         control.wallets().set_balance(&keys.principal, self.settings.balance);
         let state = Arc::new(State {
             catalog: self.catalog,
