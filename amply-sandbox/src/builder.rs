@@ -207,6 +207,13 @@ impl SandboxBuilder {
         self
     }
 
+    /// Makes every execution of `POST /route/execute` end as `failed`, with this `error_code`. Without it every one succeeds. The
+    /// route itself is served, and paid for, either way. Since release 3.1.13.
+    pub fn execution_fails(mut self, error_code: impl Into<String>) -> Self {
+        self.settings.execution_fails = Some(error_code.into());
+        self
+    }
+
     /// Makes the sandbox's clock stand at `time`, so that every time it says is known beforehand. [`Control::advance`] moves it.
     pub fn clock_standing_at(mut self, time: SystemTime) -> Self {
         self.stands_at = Some(Timestamp::of(time));

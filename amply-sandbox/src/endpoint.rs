@@ -60,6 +60,7 @@ pub(crate) fn app(state: Shared) -> Router {
             .route("/health", keyed(get(health::get)))
             .route("/report", keyed(post(report::post)))
             .route("/route/audit", keyed(get(audit::get)))
+            .route("/route/execute", keyed(post(route::post_execute)))
             .route("/signup/agent", keyed(post(signup::post)));
         let reports = ReportedVia::ALL.into_iter().filter(|via| state.settings.has(*via));
         reports.fold(documented, |router, via| {
