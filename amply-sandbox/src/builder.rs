@@ -8,6 +8,7 @@ use crate::{
     catalog::Catalog,
     clock::{Clock, Timestamp},
     control::Control,
+    credentials::Credentials,
     endpoint,
     ids::Ids,
     keys::Keys,
@@ -206,6 +207,13 @@ impl SandboxBuilder {
         self
     }
 
+    /// Makes every execution of `POST /route/execute` end as `failed`, with this `error_code`. Without it every one succeeds. The
+    /// route itself is served, and paid for, either way. Since release 3.1.13.
+    pub fn execution_fails(mut self, error_code: impl Into<String>) -> Self {
+        self.settings.execution_fails = Some(error_code.into());
+        self
+    }
+
     /// Makes the sandbox's clock stand at `time`, so that every time it says is known beforehand. [`Control::advance`] moves it.
     pub fn clock_standing_at(mut self, time: SystemTime) -> Self {
         self.stands_at = Some(Timestamp::of(time));
@@ -234,7 +242,11 @@ impl SandboxBuilder {
         let origin = format!("http://{}", listener.local_addr().map_err(refused)?);
 
         let keys = Arc::new(Keys::from_seed(self.seed).with_servers(self.operator_keys));
-        let control = Control::new(Clock::standing_at(self.stands_at), Arc::clone(&keys));
+        let control = Control::new(
+            Clock::standing_at(self.stands_at),
+            Arc::clone(&keys),
+            Credentials::from_seed(self.seed),
+        );
         control.wallets().set_balance(&keys.principal, self.settings.balance);
         let state = Arc::new(State {
             catalog: self.catalog,

@@ -1,7 +1,8 @@
 //! What no client of the API can ask of a sandbox or do to it: see the calls, make some of them fail, move the clock, set
 //! what probes find. What there is to see and do of money is in `payments` and, of that of others, in `x402`; reports are in
-//! `outcomes`.
+//! `outcomes`, credentials in `credentials`.
 
+mod credentials;
 pub(crate) mod log;
 mod outcomes;
 pub(crate) mod payments;
@@ -15,6 +16,7 @@ use crate::{
     calls::Planned,
     challenge::Challenges,
     clock::Clock,
+    credentials::Credentials,
     crediting::Crediting,
     fault::{Fault, Faults},
     keys::Keys,
@@ -32,6 +34,7 @@ pub struct Control(Arc<Shared>);
 struct Shared {
     challenges: Challenges,
     clock: Clock,
+    credentials: Credentials,
     creditings: Planned<Crediting>,
     faults: Faults,
     keys: Arc<Keys>,
@@ -43,10 +46,11 @@ struct Shared {
 }
 
 impl Control {
-    pub(crate) fn new(clock: Clock, keys: Arc<Keys>) -> Self {
+    pub(crate) fn new(clock: Clock, keys: Arc<Keys>, credentials: Credentials) -> Self {
         Control(Arc::new(Shared {
             challenges: Challenges::default(),
             clock,
+            credentials,
             creditings: Planned::default(),
             faults: Faults::default(),
             keys,

@@ -4,9 +4,11 @@ mod admin;
 mod agent;
 mod audit;
 mod billing;
+mod credentials;
 mod exchange;
 mod fallback;
 mod fault;
+mod fields;
 mod gate;
 mod health;
 mod manifest;
@@ -15,9 +17,11 @@ mod open_payment;
 mod openapi;
 mod outcome;
 mod payment_required;
+mod percent;
 mod platform_metrics;
 mod providers;
 mod reply;
+mod report;
 mod route;
 mod signup;
 mod status;
@@ -25,7 +29,7 @@ mod topup_service;
 
 use axum::{
     Router, middleware,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 
 use crate::{outcomes::ReportedVia, state::Shared};
@@ -38,6 +42,8 @@ pub(crate) const TOPUP_SERVICE: &str = "/topup";
 pub(crate) fn app(state: Shared) -> Router {
     let public = |method: MethodRouter<Shared>| method.options(|| async { reply::options(reply::PUBLIC) });
     let keyed = |method: MethodRouter<Shared>| method.options(|| async { reply::options(reply::KEYED) });
+    let credential =
+        |method: MethodRouter<Shared>| method.options(|| async { reply::options(reply::CREDENTIALS) });
     let recorded = Router::new()
         .route("/openapi", public(get(openapi::get)))
         .route("/platform-metrics", public(get(platform_metrics::get)))
@@ -49,8 +55,12 @@ pub(crate) fn app(state: Shared) -> Router {
             .route("/agent", public(get(agent::get)))
             .route("/billing/status", keyed(get(billing::status::get)))
             .route("/billing/topup", keyed(post(billing::topup::post)))
+            .route("/credentials", credential(get(credentials::get).post(credentials::post)))
+            .route("/credentials/{id}", credential(delete(credentials::delete)))
             .route("/health", keyed(get(health::get)))
+            .route("/report", keyed(post(report::post)))
             .route("/route/audit", keyed(get(audit::get)))
+            .route("/route/execute", keyed(post(route::post_execute)))
             .route("/signup/agent", keyed(post(signup::post)));
         let reports = ReportedVia::ALL.into_iter().filter(|via| state.settings.has(*via));
         reports.fold(documented, |router, via| {

@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::js;
+
 /// An amount of US dollars, exact to a billionth. May be negative.
 ///
 /// It is read from decimal text, such as `10`, `0.05` or `5e-2`, and written as its shortest decimals. As JSON it is a number
@@ -39,6 +41,30 @@ impl NanoUsd {
     #[must_use]
     pub const fn nanos(self) -> i64 {
         self.0
+    }
+
+    /// A figure of the catalog's arithmetic, which is that of doubles, at its shortest decimals. What is beyond all amounts is
+    /// the largest.
+    pub(crate) fn of_figure(usd: f64) -> Self {
+        js::to_text(usd).parse().unwrap_or(NanoUsd(i64::MAX))
+    }
+
+    pub(crate) fn saturating_add(self, other: Self) -> Self {
+        NanoUsd(self.0.saturating_add(other.0))
+    }
+
+    /// `1,240.55`: whole cents, what is less than one left out.
+    pub(crate) fn to_cents_text(self) -> String {
+        let cents = self.0.unsigned_abs() / (Self::PER_DOLLAR / 100);
+        let dollars = (cents / 100).to_string();
+        let grouped: String = dollars
+            .char_indices()
+            .flat_map(|(i, digit)| {
+                let begins_group = i > 0 && (dollars.len() - i).is_multiple_of(3);
+                begins_group.then_some(',').into_iter().chain([digit])
+            })
+            .collect();
+        format!("{}{grouped}.{:02}", if self.0 < 0 { "-" } else { "" }, cents % 100)
     }
 
     /// The JSON number or text that `json` is.
@@ -168,6 +194,30 @@ mod tests {
             (i64::MIN, "-9223372036.854775808"),
         ] {
             assert_eq!(serde_json::to_string(&NanoUsd(nanos)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_amount_in_cents_has_its_thousands_set_apart_and_says_no_more_than_there_is() {
+        for (nanos, text) in [
+            (0, "0.00"),
+            (9_999_999, "0.00"),
+            (19_999_999, "0.01"),
+            (999_990_000_000, "999.99"),
+            (1_240_550_000_000, "1,240.55"),
+            (1_234_567_000_000_000, "1,234,567.00"),
+            (-1_500_000_000, "-1.50"),
+        ] {
+            assert_eq!(NanoUsd(nanos).to_cents_text(), text);
+        }
+    }
+
+    #[test]
+    fn a_figure_is_an_amount_at_its_shortest_decimals() {
+        for (figure, nanos) in
+            [(0.00475, 4_750_000), (0.0001, 100_000), (1e21, i64::MAX), (f64::INFINITY, i64::MAX)]
+        {
+            assert_eq!(NanoUsd::of_figure(figure), NanoUsd(nanos), "{figure}");
         }
     }
 

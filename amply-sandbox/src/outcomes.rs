@@ -3,6 +3,7 @@
 //! Pure but for its own books; the time is passed in.
 
 mod reported;
+mod savings;
 mod served;
 
 use std::{
@@ -14,7 +15,8 @@ use crate::{clock::Timestamp, hours::Hours};
 
 pub use reported::{ReportedOutcome, ReportedVia};
 pub(crate) use reported::{Told, Verdict};
-pub(crate) use served::Served;
+pub(crate) use savings::Savings;
+pub(crate) use served::{Costs, Served};
 
 /// How many routes are remembered, and as many reports: a sandbox that serves for days must not grow.
 /// Few in unit tests, where filling it up would take seconds.
@@ -124,6 +126,17 @@ impl Outcomes {
         let entry = entry.ok_or(NoSuchRoute)?;
         let report = entry.report.and_then(|number| books.reports.get(number));
         Ok((entry.route.clone(), report.cloned()))
+    }
+
+    /// What the routes of `principal` since `from` cost, and what they would have.
+    pub(crate) fn savings(&self, principal: &str, from: Timestamp) -> Savings {
+        let books = self.books();
+        let of_principal =
+            |entry: &&Entry| entry.route.is_of(Some(principal)) && entry.route.served_at >= from;
+        books.routes.values().filter(of_principal).fold(Savings::default(), |mut sum, entry| {
+            sum.add(&entry.route, entry.report.and_then(|number| books.reports.get(number)));
+            sum
+        })
     }
 
     /// The oldest first.

@@ -32,6 +32,8 @@ pub(crate) struct Recommendation<'a> {
     pub(crate) why: String,
     /// USD, 6 decimals.
     pub(crate) estimated_cost_usd: f64,
+    /// The same quote at the provider that costs most.
+    pub(crate) baseline_cost_usd: f64,
     /// 2 decimals; infinite when the task names an absurd number.
     pub(crate) dim_units_estimate: f64,
     pub(crate) cost_quote_dim_units: f64,
@@ -56,11 +58,14 @@ pub(crate) fn recommend<'a>(catalog: &'a Catalog, input: &RouteInput) -> Option<
     };
     let units = vectors::count(&input.task) * input.dimension.unwrap_or(DEFAULT_DIMENSION) * load;
     let quoted = units.min(QUOTED_UNITS_AT_MOST);
-    let cost = (quoted / 1_000_000.0 * best.provider.cost_per_1m_dims_usd).max(LEAST_COST_USD);
+    let cost_at = |per_1m: f64| js::round_to((quoted / 1_000_000.0 * per_1m).max(LEAST_COST_USD), 1e6);
+    let dearest =
+        catalog.providers().iter().map(|provider| provider.cost_per_1m_dims_usd).fold(0.0, f64::max);
 
     Some(Recommendation {
         why: why::sentence(input, best.provider, runner_up.map(|scored| scored.provider)),
-        estimated_cost_usd: js::round_to(cost, 1e6),
+        estimated_cost_usd: cost_at(best.provider.cost_per_1m_dims_usd),
+        baseline_cost_usd: cost_at(dearest),
         dim_units_estimate: js::round_to(units, 100.0),
         cost_quote_dim_units: quoted,
         scored,

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) open_payments: Option<OpenPayments>,
     pub(crate) outcome_endpoint: bool,
     pub(crate) route_outcome_endpoint: bool,
+    /// The error code of every execution; `None` when they succeed.
+    pub(crate) execution_fails: Option<String>,
 }
 
 impl Settings {
@@ -68,6 +70,7 @@ impl Default for Settings {
             open_payments: None,
             outcome_endpoint: true,
             route_outcome_endpoint: true,
+            execution_fails: None,
         }
     }
 }

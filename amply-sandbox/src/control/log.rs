@@ -20,7 +20,8 @@ pub struct Call {
     pub path: String,
     /// Names in lower case, in no promised order; a name may occur more than once. The value of `Authorization` is kept.
     pub headers: Vec<(String, String)>,
-    /// The body, at most its first mebibyte; bytes that are not UTF-8 are replaced.
+    /// The body, at most its first mebibyte; bytes that are not UTF-8 are replaced. What is sent to `/credentials` is shown
+    /// without the secret: `(redacted)` stands for it, and for a body that cannot be read.
     pub body: String,
     /// Status of the answer; 0 while there is none yet. Of an answer that a fault lost or cut: what it would have been.
     pub status: u16,

@@ -8,11 +8,10 @@ use axum::{
 use serde::Serialize;
 
 use super::{
-    outcome,
+    gate, outcome,
     reply::{self, KEYED, Problem, Stamp},
 };
 use crate::{
-    auth,
     js::JsNumber,
     money::NanoUsd,
     outcomes::{ReportedOutcome, ReportedVia, Served},
@@ -33,21 +32,15 @@ pub(super) async fn get(
 }
 
 fn answer(state: &State, headers: &HeaderMap, uri: &Uri) -> Result<Response<Body>, Problem> {
-    // A key is needed even where a route needs none.
-    let caller = auth::check(headers, &state.keys, true)
-        .map_err(|detail| Problem::new(StatusCode::UNAUTHORIZED, detail))?;
-    let Some(principal) = caller.principal() else {
-        let detail = "No principal stands behind a server key, and so no routes; use a user key (amply_sk_…)";
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail).code("principal_required"));
-    };
+    let principal = gate::principal(state, headers, "routes")?;
     let route_id = request_id(uri)
         .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "request_id is required in the query"))?;
     let (route, outcome) =
-        state.control.reports().of_route(route_id, principal).map_err(outcome::not_found)?;
+        state.control.reports().of_route(route_id, &principal).map_err(outcome::not_found)?;
     let bundle = Bundle {
         ok: true,
         request_id: route_id,
-        route: RouteBody::of(&route, principal),
+        route: RouteBody::of(&route, &principal),
         outcome: outcome.as_ref().map(OutcomeBody::of),
     };
     // Neither an id of the request nor its time: until there is an outcome the same question has the same answer.

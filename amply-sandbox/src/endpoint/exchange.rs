@@ -9,9 +9,11 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use indexmap::IndexMap;
+use serde_json::value::{RawValue, to_raw_value};
 
-use super::fault;
-use crate::{control::log::Call, state::Shared};
+use super::{credentials, fault};
+use crate::{control::log::Call, json, state::Shared};
 
 /// [our] the server's own limit is not known.
 const BODY_AT_MOST: usize = 1024 * 1024;
@@ -35,7 +37,11 @@ pub(super) async fn observe(State(state): State<Shared>, mut request: Request, n
         method: request.method().to_string(),
         path: request.uri().path_and_query().map_or_else(|| request.uri().to_string(), ToString::to_string),
         headers: texts(request.headers()),
-        body: String::from_utf8_lossy(&read).into_owned(),
+        body: if credentials::are_at(request.uri()) {
+            without_secrets(&read)
+        } else {
+            String::from_utf8_lossy(&read).into_owned()
+        },
         status: 0,
     });
     request.extensions_mut().insert(body);
@@ -73,6 +79,24 @@ async fn read(mut body: Body) -> (ReceivedBody, Bytes) {
     let read = Bytes::from(read);
     let body = if total > BODY_AT_MOST { ReceivedBody::TooLarge } else { ReceivedBody::Whole(read.clone()) };
     (body, read)
+}
+
+/// A body that may have a secret, as it may be seen: what is known to be none stays, and a body that cannot be read goes.
+fn without_secrets(body: &Bytes) -> String {
+    const REDACTED: &str = "(redacted)";
+    if body.is_empty() {
+        return String::new();
+    }
+    let fields: Result<IndexMap<String, Box<RawValue>>, _> = serde_json::from_str(&json::text_of_body(body));
+    let shown = fields.ok().and_then(|mut fields| {
+        for (name, value) in &mut fields {
+            if !credentials::READABLE.contains(&name.as_str()) {
+                *value = to_raw_value(REDACTED).ok()?;
+            }
+        }
+        serde_json::to_string(&fields).ok()
+    });
+    shown.unwrap_or_else(|| REDACTED.to_owned())
 }
 
 fn texts(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -27,6 +27,18 @@ pub(super) fn enter(state: &State, headers: &HeaderMap, peer: SocketAddr) -> Res
         .map_err(|detail| Problem::new(StatusCode::UNAUTHORIZED, detail))
 }
 
+/// The principal behind a request to an endpoint that is there for one alone: a key is needed even where a route needs none.
+/// `what` is what a server key does not have.
+pub(super) fn principal(state: &State, headers: &HeaderMap, what: &str) -> Result<String, Problem> {
+    let caller = auth::check(headers, &state.keys, true)
+        .map_err(|detail| Problem::new(StatusCode::UNAUTHORIZED, detail))?;
+    caller.principal().map(str::to_owned).ok_or_else(|| {
+        let detail =
+            format!("No principal stands behind a server key, and so no {what}; use a user key (amply_sk_…)");
+        Problem::new(StatusCode::FORBIDDEN, detail).code("principal_required")
+    })
+}
+
 /// Lets a valid request pass on account of who sends it, and takes one of the principal's routes of the day.
 pub(super) fn spend(state: &State, caller: &Caller, sandbox_mode: bool) -> Result<(), Problem> {
     if !state.settings.release.is_documented() {

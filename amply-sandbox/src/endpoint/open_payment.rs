@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     BASE,
     reply::{self, KEYED, Stamp},
+    route::Asked,
 };
 use crate::{
     challenge::Document,
@@ -42,7 +43,7 @@ pub(super) struct Demands {
 
 impl Demands {
     /// The offers of the request that has come in; counts it.
-    pub(super) fn of(state: &State, open: &OpenPayments, price: NanoUsd) -> Self {
+    pub(super) fn of(asked: Asked, state: &State, open: &OpenPayments, price: NanoUsd) -> Self {
         let books = state.control.x402();
         books.settlements.look(now(state));
         let (offering, number) = books.next_offering();
@@ -50,7 +51,7 @@ impl Demands {
             Some(pay_to) if !offering.changes_pay_to() => pay_to.clone(),
             _ => open.other_address(number.saturating_add(1)),
         };
-        let resource = format!("{}{BASE}/route", state.origin);
+        let resource = format!("{}{BASE}{}", state.origin, asked.path());
         let price = Price { usd: price, pay_to: &pay_to, resource: &resource };
         let all = open.versions().map(|version| Demand::of(version, open, price, &offering));
         Demands { all: all.collect(), place: open.place }

@@ -3,14 +3,11 @@
 pub(super) mod older;
 pub(super) mod preferred;
 
-use std::collections::HashMap;
-
 use axum::http::{HeaderMap, StatusCode};
-use serde_json::value::RawValue;
 
-use super::{exchange::ReceivedBody, reply::Problem};
+use super::{exchange::ReceivedBody, fields::Fields, reply::Problem};
 use crate::{
-    auth, json,
+    auth,
     outcomes::{NoSuchRoute, Receipt, Told, Verdict},
     state::State,
 };
@@ -31,12 +28,7 @@ fn report(
     // As of a route: an open server takes a report without a key, of a route without a principal.
     let caller = auth::check(headers, &state.keys, state.settings.require_api_key)
         .map_err(|detail| Problem::new(StatusCode::UNAUTHORIZED, detail))?;
-    let ReceivedBody::Whole(body) = body else {
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"));
-    };
-    let text = json::text_of_body(body);
-    let read = Fields::of(&text).and_then(|fields| read(&fields));
-    let (route_id, verdict) = read.map_err(|detail| Problem::new(StatusCode::BAD_REQUEST, detail))?;
+    let (route_id, verdict) = body.read(read)?;
     // Noted and nothing more: it is the route that makes two reports the same.
     let key = headers.get(IDEMPOTENCY_KEY);
     let idempotency_key = key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
@@ -50,24 +42,7 @@ pub(super) fn not_found(_: NoSuchRoute) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "No route of yours has this id").code("route_not_found")
 }
 
-/// The fields of a body; null is none.
-struct Fields<'a>(HashMap<String, &'a RawValue>);
-
-impl<'a> Fields<'a> {
-    fn of(text: &'a str) -> Result<Self, &'static str> {
-        serde_json::from_str(text).map(Fields).map_err(|_| "Invalid JSON body")
-    }
-
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.get(name).copied().filter(|value| value.get() != "null")
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        serde_json::from_str(self.get(name)?.get()).ok()
-    }
-
-    /// What may be the id of a route.
-    fn route_id(&self, name: &str) -> Option<String> {
-        self.text(name).filter(|id| (1..=ROUTE_ID_AT_MOST).contains(&id.chars().count()))
-    }
+/// What may be the id of a route.
+fn route_id(fields: &Fields<'_>, name: &str) -> Option<String> {
+    fields.text(name).filter(|id| (1..=ROUTE_ID_AT_MOST).contains(&id.chars().count()))
 }

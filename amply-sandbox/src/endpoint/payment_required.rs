@@ -12,6 +12,7 @@ use super::{
     manifest::{TOP_UP_PAGE, X402_SPEC},
     open_payment::Demands,
     reply::{self, KEYED, Stamp},
+    route::Asked,
 };
 use crate::{
     challenge::{Challenge, Document},
@@ -40,6 +41,7 @@ impl Shortfall {
 }
 
 pub(super) fn reply(
+    asked: Asked,
     state: &State,
     stamp: &Stamp,
     shortfall: Shortfall,
@@ -48,7 +50,7 @@ pub(super) fn reply(
 ) -> Response<Body> {
     let mut body = match demands {
         Some(demands) if !demands.are_beside_wallet() => Document::default(),
-        _ => document(state, stamp, shortfall, challenge, demands),
+        _ => document(asked, state, stamp, shortfall, challenge, demands),
     };
     if let Some(demands) = demands {
         demands.put_into(&mut body);
@@ -70,6 +72,7 @@ pub(super) fn reply(
 
 /// As it should be. The names of the first part are [doc]; in `x402` all but `spec` is [our].
 fn document(
+    asked: Asked,
     state: &State,
     stamp: &Stamp,
     shortfall: Shortfall,
@@ -108,7 +111,7 @@ fn document(
             set("/x402/top_up/path", &format!("{BASE}/billing/topup"));
         }
         set("/x402/retry/method", &"POST");
-        set("/x402/retry/path", &format!("{BASE}/route"));
+        set("/x402/retry/path", &format!("{BASE}{}", asked.path()));
         set("/x402/accepts", &[(); 0]);
         if let Some(demands) = demands.filter(|demands| demands.are_in_amply_object()) {
             body.set("/x402/accepts", demands.accepts());

@@ -30,6 +30,10 @@ pub(super) const PUBLIC: Access = Access { headers: "Content-Type, Accept", meth
 pub(super) const KEYED: Access =
     Access { headers: "Content-Type, Accept, Authorization", methods: "GET, POST, OPTIONS" };
 
+/// For those whose things can be removed.
+pub(super) const CREDENTIALS: Access =
+    Access { headers: "Content-Type, Accept, Authorization", methods: "GET, POST, DELETE, OPTIONS" };
+
 /// The id of an exchange and when it began.
 #[derive(Debug)]
 pub(super) struct Stamp {

@@ -1,8 +1,10 @@
-//! `POST /route`: which provider should run a task.
+//! `POST /route`: which provider should run a task. And `POST /route/execute`, which is the same and runs it: both go the same
+//! way, from the key to the payment.
 
 mod additions;
 mod body;
 mod charge;
+mod execute;
 
 use axum::{
     Extension,
@@ -13,7 +15,12 @@ use axum::{
 
 pub(super) use body::{WeightsBody, four_decimals};
 
-use self::{additions::Additions, body::RouteBody, charge::Charge};
+use self::{
+    additions::Additions,
+    body::RouteBody,
+    charge::Charge,
+    execute::{ExecutionBody, Order},
+};
 use super::{
     exchange::ReceivedBody,
     gate,
@@ -22,7 +29,8 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    outcomes::Served,
+    money::NanoUsd,
+    outcomes::{Costs, Served},
     proof::Hash,
     scoring,
     state::{self, Shared},
@@ -36,14 +44,50 @@ pub(super) async fn post(
     headers: HeaderMap,
     Extension(body): Extension<ReceivedBody>,
 ) -> Response<Body> {
-    let stamp = Stamp::new(&state);
+    serve(Asked::Route, &state, &peer, &headers, &body).await
+}
+
+pub(super) async fn post_execute(
+    State(state): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    Extension(body): Extension<ReceivedBody>,
+) -> Response<Body> {
+    serve(Asked::Execute, &state, &peer, &headers, &body).await
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Route,
+    /// A route and its execution.
+    Execute,
+}
+
+impl Asked {
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Asked::Route => "/route",
+            Asked::Execute => "/route/execute",
+        }
+    }
+}
+
+async fn serve(
+    asked: Asked,
+    state: &state::State,
+    peer: &Peer,
+    headers: &HeaderMap,
+    body: &ReceivedBody,
+) -> Response<Body> {
+    let stamp = Stamp::new(state);
     // Before the body is looked at: a caller without a key learns nothing about its mistakes.
-    let caller = match gate::enter(&state, &headers, peer.address) {
+    let caller = match gate::enter(state, headers, peer.address) {
         Ok(caller) => caller,
         Err(problem) => return problem.reply(&stamp, KEYED),
     };
     let response = match body {
-        ReceivedBody::Whole(body) => answer(&state, &caller, &stamp, &headers, &body),
+        ReceivedBody::Whole(body) => answer(asked, state, &caller, &stamp, headers, body),
         ReceivedBody::TooLarge => {
             Err(Failure::Problem(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large")))
         }
@@ -55,7 +99,7 @@ pub(super) async fn post(
         Err(Failure::Empty) => reply::empty(StatusCode::INTERNAL_SERVER_ERROR),
         Err(Failure::Held) => std::future::pending().await,
     };
-    gate::tell(&state, &caller, response)
+    gate::tell(state, &caller, response)
 }
 
 /// Why there is no route.
@@ -76,6 +120,7 @@ impl From<Problem> for Failure {
 }
 
 fn answer(
+    asked: Asked,
     state: &state::State,
     caller: &Caller,
     stamp: &Stamp,
@@ -87,12 +132,17 @@ fn answer(
         Refusal::Detail(detail) => Failure::Problem(Problem::new(StatusCode::BAD_REQUEST, detail)),
         Refusal::Null => Failure::Empty,
     })?;
+    // [our] before anything is spent: what cannot be executed is not to be paid for either.
+    let order = match asked {
+        Asked::Route => None,
+        Asked::Execute => Some(Order::read(body, state, caller)?),
+    };
     let answer = scoring::recommend(&state.catalog, &input).ok_or_else(|| nobody_within(&input.limits))?;
     // Last of all that may refuse: whoever gets no route has spent none. The wallet after the quota, as there is no point in
     // paying for what a quota forbids.
     gate::spend(state, caller, input.sandbox_mode)?;
     let charge = Charge::of(state, caller, &input);
-    let payment = charge.collect(state, stamp, headers).map_err(|response| {
+    let payment = charge.collect(asked, state, stamp, headers).map_err(|response| {
         gate::give_back(state, caller);
         Failure::Unpaid(response)
     })?;
@@ -107,7 +157,9 @@ fn answer(
             .release
             .is_documented()
             .then(|| Additions::of(state, caller, &input, &charge, &answer, &stamp.request_id));
-        let body = RouteBody::of(&state.catalog, &input, &answer, &stamp.request_id, compute_ms, additions);
+        let execution = order.as_ref().map(|order| ExecutionBody::of(order, answer.best.provider, state));
+        let body = RouteBody::of(&state.catalog, &input, &answer, &stamp.request_id, compute_ms, additions)
+            .with(execution);
         stamp.on(compute_ms, reply::json(StatusCode::OK, KEYED, &body))
     };
     let response = match payment {
@@ -128,6 +180,10 @@ fn answer(
             score: four_decimals(answer.best.composite).0,
             task_hash: Hash::of(&input.task),
             charge: charge.amount(),
+            costs: Costs {
+                estimated: NanoUsd::of_figure(answer.estimated_cost_usd),
+                baseline: NanoUsd::of_figure(answer.baseline_cost_usd),
+            },
             served_at: state.control.clock().now(),
         };
         state.control.reports().served(&stamp.request_id, route);

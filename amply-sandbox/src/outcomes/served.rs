@@ -14,7 +14,17 @@ pub(crate) struct Served {
     pub(crate) task_hash: Hash,
     /// What it cost its caller.
     pub(crate) charge: NanoUsd,
+    pub(crate) costs: Costs,
     pub(crate) served_at: Timestamp,
+}
+
+/// What the task is estimated to cost at providers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Costs {
+    /// At the one that was recommended.
+    pub(crate) estimated: NanoUsd,
+    /// At the most expensive one of the catalog.
+    pub(crate) baseline: NanoUsd,
 }
 
 impl Served {

@@ -8,6 +8,7 @@ fn served(principal_id: Option<&str>) -> Served {
         score: 0.5,
         task_hash: Hash::of("x"),
         charge: NanoUsd::default(),
+        costs: Costs::default(),
         served_at: Timestamp(0),
     }
 }

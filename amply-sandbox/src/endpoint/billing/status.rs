@@ -8,8 +8,8 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    auth,
     endpoint::{
+        gate,
         manifest::TOP_UP_PAGE,
         reply::{self, KEYED, Problem, Stamp},
     },
@@ -26,19 +26,13 @@ pub(in crate::endpoint) async fn get(
 }
 
 fn answer(state: &State, headers: &HeaderMap, stamp: &Stamp) -> Result<Response<Body>, Problem> {
-    // A key is needed even where a route needs none.
-    let caller = auth::check(headers, &state.keys, true)
-        .map_err(|detail| Problem::new(StatusCode::UNAUTHORIZED, detail))?;
-    let Some(principal_id) = caller.principal() else {
-        let detail = "No principal stands behind a server key, and so no wallet; use a user key (amply_sk_…)";
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail).code("principal_required"));
-    };
+    let principal_id = gate::principal(state, headers, "wallet")?;
     let settings = &state.settings;
-    let balance = state.control.wallets().look(principal_id);
+    let balance = state.control.wallets().look(&principal_id);
     let compute_ms = stamp.compute_ms();
     let body = BillingStatus {
         ok: true,
-        principal_id,
+        principal_id: &principal_id,
         balance_usd: balance,
         currency: "USD",
         can_call: !settings.strict_wallet || !settings.metering || balance >= settings.charge_per_route,

@@ -8,11 +8,12 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{Fields, report};
+use super::{report, route_id};
 use crate::{
     catalog::Catalog,
     endpoint::{
         exchange::ReceivedBody,
+        fields::Fields,
         reply::{self, KEYED, Stamp},
     },
     outcomes::Verdict,
@@ -48,7 +49,7 @@ struct Received {
 
 /// [our] what is refused, and that the provider may be another than the one that was recommended.
 fn read(fields: &Fields<'_>, catalog: &Catalog) -> Result<(String, Verdict), &'static str> {
-    let route_id = fields.route_id("request_id").ok_or(REQUEST_ID)?;
+    let route_id = route_id(fields, "request_id").ok_or(REQUEST_ID)?;
     let is_known = |id: &String| catalog.providers().iter().any(|provider| provider.id == *id);
     let provider_id = fields.text("provider_id").filter(is_known).ok_or(PROVIDER)?;
     let is_outcome = |word: &String| OUTCOMES.contains(&word.as_str());

@@ -8,10 +8,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{Fields, report};
+use super::{report, route_id};
 use crate::{
     endpoint::{
         exchange::ReceivedBody,
+        fields::Fields,
         reply::{self, KEYED, Stamp},
     },
     outcomes::{Receipt, Verdict},
@@ -67,7 +68,7 @@ fn is_false(value: &bool) -> bool {
 
 /// [our] what is refused. Nothing is turned into something else: who reports `"false"` does not mean false.
 fn read(fields: &Fields<'_>) -> Result<(String, Verdict), &'static str> {
-    let route_id = fields.route_id("route_id").ok_or(ROUTE_ID)?;
+    let route_id = route_id(fields, "route_id").ok_or(ROUTE_ID)?;
     let success = match fields.get("success").map(|value| value.get()) {
         Some("true") => true,
         Some("false") => false,

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::additions::Additions;
+use super::{additions::Additions, execute::ExecutionBody};
 use crate::{
     catalog::{Catalog, Provider},
     endpoint::measured::Measured,
@@ -29,6 +29,8 @@ pub(super) struct RouteBody<'a> {
     compute_ms: u64,
     #[serde(flatten)]
     additions: Option<Additions<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution: Option<ExecutionBody<'a>>,
 }
 
 #[derive(Serialize)]
@@ -126,7 +128,12 @@ impl<'a> RouteBody<'a> {
             request_id,
             compute_ms,
             additions,
+            execution: None,
         }
+    }
+
+    pub(super) fn with(self, execution: Option<ExecutionBody<'a>>) -> Self {
+        RouteBody { execution, ..self }
     }
 }
 

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, Response},
 };
 
+use super::Asked;
 use crate::{
     auth::Caller,
     endpoint::{
@@ -56,6 +57,7 @@ impl<'a> Charge<'a> {
     /// Collects the price once, or not at all: then the 402. A payment is only verified here; the route settles it.
     pub(super) fn collect(
         &self,
+        asked: Asked,
         state: &State,
         stamp: &Stamp,
         headers: &HeaderMap,
@@ -64,7 +66,7 @@ impl<'a> Charge<'a> {
             return Ok(None);
         }
         let open = state.settings.open_payments.as_ref();
-        let demands = |open: &OpenPayments| Demands::of(state, open, self.unit_price);
+        let demands = |open: &OpenPayments| Demands::of(asked, state, open, self.unit_price);
         // [our] before the wallet: whoever brings a payment wants to pay with it.
         if let Some(open) = open
             && let Some(presented) = open_payment::presented(headers, open)
@@ -84,6 +86,6 @@ impl<'a> Charge<'a> {
         };
         let shortfall = Shortfall { price: self.unit_price, balance };
         let demands = open.map(demands);
-        Err(Box::new(payment_required::reply(state, stamp, shortfall, &challenge, demands.as_ref())))
+        Err(Box::new(payment_required::reply(asked, state, stamp, shortfall, &challenge, demands.as_ref())))
     }
 }
