@@ -186,21 +186,25 @@ fn is_telling(secret: &Secret) -> bool {
 pub(crate) fn without(secret: &str, place: &str, text: &str) -> String {
     let in_json = Value::from(secret).to_string();
     let in_json = in_json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default();
+    // Some write a slash with a backslash before it, and Python's servers write ASCII alone.
     let slashed = in_json.replace('/', "\\/");
-    // Python's servers write ASCII alone.
-    let in_ascii: String = in_json.chars().fold(String::new(), |mut text, c| {
+    let (ascii, ascii_slashed) = (in_ascii(in_json), in_ascii(&slashed));
+    let forms = [secret, in_json, &slashed, &ascii, &ascii_slashed];
+    forms
+        .iter()
+        .filter(|form| !form.is_empty())
+        .fold(text.to_owned(), |text, form| text.replace(*form, place))
+}
+
+fn in_ascii(json: &str) -> String {
+    json.chars().fold(String::new(), |mut text, c| {
         let mut units = [0; 2];
         match c.is_ascii() {
             true => text.push(c),
             false => text.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}"))),
         }
         text
-    });
-    let forms = [secret, in_json, &slashed, &in_ascii];
-    forms
-        .iter()
-        .filter(|form| !form.is_empty())
-        .fold(text.to_owned(), |text, form| text.replace(*form, place))
+    })
 }
 
 #[cfg(test)]
