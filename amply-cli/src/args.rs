@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{
-    AuditArgs, OutboxCommand, OutcomeArgs, PaymentsCommand, RouteArgs, RouteCommand, RunArgs, SandboxArgs,
-    WalletCommand,
+    AuditArgs, CredentialsCommand, ExecuteArgs, OutboxCommand, OutcomeArgs, PaymentsCommand, ReportArgs,
+    RouteArgs, RouteCommand, RunArgs, SandboxArgs, WalletCommand,
 };
 use crate::exit::Failed;
 
@@ -120,6 +120,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Ask which provider should run a task
     Route(RouteCommand),
+    /// Route a task and have it executed, in one call
+    Execute(ExecuteArgs),
     /// Ask for a route, run a command that does the task, and report how it went
     Run(RunArgs),
     /// Report how a route went
@@ -137,6 +139,11 @@ pub(crate) enum Command {
     Status,
     /// Show public totals of the platform
     PlatformMetrics,
+    /// Show what routes cost and saved in a period
+    Report(ReportArgs),
+    /// Show and change what the server keeps for executions
+    #[command(subcommand)]
+    Credentials(CredentialsCommand),
     /// Show what the wallet holds
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -185,7 +192,12 @@ impl Args {
         }
         let route = match &self.command {
             Command::Route(command) => &command.route,
+            Command::Execute(execute) => {
+                execute.check(global)?;
+                &execute.route
+            }
             Command::Run(run) => &run.route,
+            Command::Credentials(command) => return command.check(global),
             Command::Outcome(outcome) if global.api_key_stdin && outcome.reads_stdin() => {
                 return refuse(
                     "`--api-key-stdin` cannot be used with the ticket `-`: both would read standard input",

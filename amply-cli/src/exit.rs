@@ -8,7 +8,7 @@ use amply_sdk::{Error, Failure, PaymentChallenge, PaymentProblem, Refusal, Usd};
 use serde::Serialize;
 
 use crate::args;
-use crate::cmd::page;
+use crate::cmd::page_of_answer;
 use crate::table;
 use crate::term::{Term, write_stderr};
 
@@ -90,8 +90,8 @@ impl Failed {
                 let message = format!("{}{}", error.message(), id.unwrap_or_default());
                 term.error(&message, self.hint().as_deref());
                 // It was asked for, and may have been paid for; standard output is for what was accepted.
-                if let Error::PrincipalNotBound { answer: Some(route), .. } = &**error {
-                    write_stderr(&format!("\nThe answer was:\n\n{}\n", page(route, term)));
+                if let Error::PrincipalNotBound { answer: Some(answer), .. } = &**error {
+                    write_stderr(&format!("\nThe answer was:\n\n{}\n", page_of_answer(answer, term)));
                 }
             }
             _ => term.error(&self.message(), self.hint().as_deref()),

@@ -9,6 +9,7 @@ mod exit;
 mod interrupt;
 mod pay;
 mod place;
+mod prompt;
 mod session;
 mod table;
 mod term;

@@ -1,15 +1,18 @@
 //! From options to a client: flag before environment, and a sandbox that touches neither key nor network.
 
+use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use amply_sandbox::{NanoUsd, OpenPayments, Sandbox};
-use amply_sdk::{Answer, Binding, Client, ClientBuilder, Error, PrincipalPolicy, Route, Store, env};
+use amply_sdk::{Binding, Client, ClientBuilder, Error, PrincipalBinding, PrincipalPolicy, Store, env};
 use zeroize::Zeroizing;
 
 use crate::args::{Global, Principal};
 use crate::exit::Failed;
 use crate::pay::{Longest, Means, Payers};
 use crate::place;
+use crate::table::one_line;
 use crate::term::Term;
 
 /// More bytes than any key has.
@@ -18,6 +21,12 @@ const MAX_KEY: usize = 4096;
 const MAX_TICKET: usize = 16 * 1024;
 /// Far more bytes than the longest task has.
 const MAX_TASK: usize = 1024 * 1024;
+/// As many bytes as the input of an execution may have.
+const MAX_INPUT: usize = 8 * 1024 * 1024;
+/// As many bytes as a credential's secret may have.
+pub(crate) const MAX_SECRET: usize = 8192;
+/// More bytes than the headers for a target have.
+const MAX_HEADERS: usize = 64 * 1024;
 
 /// A client, and the sandbox that it calls, if any. The sandbox ends with the session.
 pub(crate) struct Session {
@@ -155,8 +164,7 @@ impl Session {
     }
 
     /// What to say about a route that is not bound to a principal.
-    pub(crate) fn principal_warning(&self, route: &Answer<Route>) -> Option<&'static str> {
-        let binding = route.principal();
+    pub(crate) fn principal_warning(&self, binding: &PrincipalBinding) -> Option<&'static str> {
         let concerns = self.warns && binding.binding == Binding::NotBound && binding.key_kind.is_some();
         concerns.then_some(match binding.is_contradictory {
             true => "the server contradicts itself on whether this route counts for a wallet and a history",
@@ -217,14 +225,51 @@ pub(crate) fn ticket_from_stdin() -> Result<String, Failed> {
     read_stdin("the ticket", MAX_TICKET)
 }
 
+/// The secret of a credential, from standard input.
+pub(crate) fn secret_from_stdin() -> Result<Zeroizing<String>, Failed> {
+    read_stdin("the secret", MAX_SECRET).map(Zeroizing::new)
+}
+
+/// The same from a file.
+pub(crate) fn secret_from_file(file: &Path) -> Result<Zeroizing<String>, Failed> {
+    secret_text("the secret", file, MAX_SECRET)
+}
+
+/// The headers for a target, from a file.
+pub(crate) fn headers_from_file(file: &Path) -> Result<Zeroizing<String>, Failed> {
+    secret_text("the file of headers", file, MAX_HEADERS)
+}
+
+/// The input of an execution, from standard input.
+pub(crate) fn input_from_stdin() -> Result<String, Failed> {
+    read_stdin("the input", MAX_INPUT)
+}
+
+/// The same from a file.
+pub(crate) fn input_from_file(file: &Path) -> Result<String, Failed> {
+    secret_text("the input", file, MAX_INPUT).map(|mut text| std::mem::take(&mut *text))
+}
+
+/// A file as text, without the line break that ends it.
+fn secret_text(what: &str, file: &Path, most: usize) -> Result<Zeroizing<String>, Failed> {
+    let origin = format!("in `{}`", one_line(&file.to_string_lossy()));
+    let opened = File::open(file);
+    let opened = opened.map_err(|error| Failed::Usage(format!("{what} {origin} cannot be read: {error}")))?;
+    read_text(what, &origin, opened, most).map(Zeroizing::new)
+}
+
 /// Standard input as text, without the line break that ends it.
 fn read_stdin(what: &str, most: usize) -> Result<String, Failed> {
-    // One buffer that never grows, so that no copy of a key is left behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
-    let read = std::io::stdin().lock().take(most as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Failed::Usage(format!("{what} cannot be read from standard input: {error}")))?;
+    read_text(what, "on standard input", std::io::stdin().lock(), most)
+}
+
+fn read_text(what: &str, origin: &str, from: impl Read, most: usize) -> Result<String, Failed> {
+    // One buffer that is never left behind as it grows: a key fits into its first.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most.min(MAX_TASK) + 1));
+    let read = from.take(most as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failed::Usage(format!("{what} {origin} cannot be read: {error}")))?;
     if bytes.len() > most {
-        return Err(Failed::Usage(format!("{what} on standard input is longer than {most} bytes")));
+        return Err(Failed::Usage(format!("{what} {origin} is longer than {most} bytes")));
     }
     for end in [b"\n", b"\r"] {
         let less = bytes.strip_suffix(end).map(<[u8]>::len);
@@ -237,6 +282,6 @@ fn read_stdin(what: &str, most: usize) -> Result<String, Failed> {
         let at = error.utf8_error().valid_up_to();
         // The bytes may be a key.
         drop(Zeroizing::new(error.into_bytes()));
-        Failed::Usage(format!("{what} on standard input is not UTF-8 from byte {at} on"))
+        Failed::Usage(format!("{what} {origin} is not UTF-8 from byte {at} on"))
     })
 }

@@ -21,43 +21,78 @@ use crate::key::KeyKind;
 use crate::payment::{Ask, Payment, pay_and_ask_again};
 use crate::principal::{Binding, PrincipalBinding, PrincipalPolicy};
 use crate::retry::{Repeat, Stake};
+use crate::secret::{Concealed, encode_secretly};
 use crate::text::one_line;
 use crate::transport::{Fault, HttpAnswer, HttpRequest};
-use crate::wire::{Fields, FromFields, Route, RouteRequest, check_depth, text_of};
+use crate::wire::{ExecuteRequest, Execution, Fields, FromFields, Route, RouteRequest, check_depth, text_of};
 
 impl Client {
     /// `POST /route`, which may cost money and counts for a principal.
     pub(crate) async fn route(&self, request: &RouteRequest) -> Result<Answer<Route>, Error> {
         request.validate()?;
-        // What is known to bind nobody is refused before it costs anything.
+        self.refuse_unbound()?;
+        let key = request.own_idempotency_key().map(str::to_owned);
+        let body = encode(request)?;
+        let reply = self.send_paid(&Endpoint::ROUTE, body, key, Concealed::default()).await?;
+        let answer = decode(reply, typed)?;
+        match self.require_principal(Answer::<Route>::principal, &answer) {
+            None => Ok(answer),
+            Some(binding) => Err(Error::PrincipalNotBound { binding, answer: Some(Box::new(answer)) }),
+        }
+    }
+
+    /// `POST /route/execute`: a route, by the same rules, and its execution.
+    pub(crate) async fn execution(&self, request: &ExecuteRequest) -> Result<Answer<Execution>, Error> {
+        request.validate()?;
+        self.refuse_unbound()?;
+        let key = request.own_idempotency_key().map(str::to_owned);
+        let body = encode_secretly(request)?;
+        let concealed = Concealed::in_failures(request.secrets());
+        let reply = self.send_paid(&Endpoint::EXECUTE, body, key, concealed).await?;
+        let answer = decode(reply, typed)?;
+        match self.require_principal(Answer::<Execution>::principal, &answer) {
+            None => Ok(answer),
+            // What came out of it is in the text, and among the fields that a route has no name for.
+            Some(binding) => {
+                let (execution, body, meta) = answer.into_parts();
+                let route = text_of(&body).ok().and_then(|text| typed(&body, text).ok());
+                let answer = Answer::new(route.unwrap_or(execution.route), body, meta);
+                Err(Error::PrincipalNotBound { binding, answer: Some(Box::new(answer)) })
+            }
+        }
+    }
+
+    /// What is known to bind nobody is refused before it costs anything.
+    fn refuse_unbound(&self) -> Result<(), Error> {
         if self.options.principal == PrincipalPolicy::Require && self.key_kind() != Some(KeyKind::User) {
             let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind());
             return Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: None });
         }
-        let key = request.own_idempotency_key().map(str::to_owned);
-        let reply = self.send_paid(&Endpoint::ROUTE, encode(request)?, key).await?;
-        self.check_principal(decode(reply, typed)?)
+        Ok(())
     }
 
-    /// Applies the policy to an answer. It is never lost: an error carries it.
-    fn check_principal(&self, answer: Answer<Route>) -> Result<Answer<Route>, Error> {
+    /// Applies the policy to an answer; whose it was, where that is not acceptable. The answer is then in the error, and never
+    /// lost.
+    fn require_principal<T>(
+        &self,
+        of: impl FnOnce(&Answer<T>) -> PrincipalBinding,
+        answer: &Answer<T>,
+    ) -> Option<Box<PrincipalBinding>> {
         if self.options.principal == PrincipalPolicy::Ignore {
-            return Ok(answer);
+            return None;
         }
-        let binding = answer.principal();
+        let binding = of(answer);
         match (self.options.principal, binding.binding) {
-            (_, Binding::Bound) => Ok(answer),
-            (PrincipalPolicy::Require, _) => {
-                Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: Some(Box::new(answer)) })
-            }
+            (_, Binding::Bound) => None,
+            (PrincipalPolicy::Require, _) => Some(Box::new(binding)),
             (_, Binding::NotBound) if self.key_kind().is_some() => {
                 if !self.has_warned.swap(true, Ordering::Relaxed) {
                     tracing::warn!("{}: it counts for no wallet and no history", binding.words());
                     self.observer.tell(Event::PrincipalMissing);
                 }
-                Ok(answer)
+                None
             }
-            _ => Ok(answer),
+            _ => None,
         }
     }
 
@@ -75,6 +110,33 @@ impl Client {
     ) -> Result<Answer<T>, Error> {
         let request = self.request_to(endpoint, tail, body, None)?;
         decode(self.send(request).await?, typed)
+    }
+
+    /// The same with secrets in the body.
+    pub(crate) async fn ask_secretly<T: FromFields>(
+        &self,
+        endpoint: &Endpoint,
+        body: Bytes,
+        concealed: Concealed,
+    ) -> Result<Answer<T>, Error> {
+        let request = Request { concealed, ..self.request_to(endpoint, "", Some(body), None)? };
+        decode(self.send(request).await?, typed)
+    }
+
+    /// Has something removed. `None` where it is not there and an attempt before may have removed it.
+    pub(crate) async fn remove_at<T: FromFields>(
+        &self,
+        endpoint: &Endpoint,
+        tail: &str,
+    ) -> Result<Option<Answer<T>>, Error> {
+        let request = self.request_to(endpoint, tail, None, None)?;
+        let span = span_of(&request);
+        let mut call = self.exchange.begin(request, &self.options);
+        match call.send().instrument(span).await {
+            Ok(reply) => decode(reply, typed).map(Some),
+            Err(Error::NotFound(_)) if call.may_have_been_done_before() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Any method, any path, any body.
@@ -95,7 +157,8 @@ impl Client {
         };
         self.check_open()?;
         let url = self.exchange.transport().base().join(path)?;
-        let request = Request { method, url, body, repeat, stake, idempotency_key: None };
+        let concealed = Concealed::default();
+        let request = Request { method, url, body, repeat, stake, idempotency_key: None, concealed };
         decode(self.send(request).await?, |body, text| {
             // An empty answer (204, a HEAD) reads as null.
             let text = if body.is_empty() { "null" } else { text };
@@ -110,8 +173,14 @@ impl Client {
     }
 
     /// A `POST` that may be paid for, if the client has who pays.
-    async fn send_paid(&self, endpoint: &Endpoint, body: Bytes, key: Option<String>) -> Result<Reply, Error> {
-        let request = self.request_to(endpoint, "", Some(body), key)?;
+    async fn send_paid(
+        &self,
+        endpoint: &Endpoint,
+        body: Bytes,
+        key: Option<String>,
+        concealed: Concealed,
+    ) -> Result<Reply, Error> {
+        let request = Request { concealed, ..self.request_to(endpoint, "", Some(body), key)? };
         let span = span_of(&request);
         let mut call = self.exchange.begin(request, &self.options);
         let Some(payers) = &self.payers else { return call.send().instrument(span).await };
@@ -141,7 +210,8 @@ impl Client {
         self.check_open()?;
         let url = self.exchange.transport().base().join(&format!("{}{tail}", endpoint.path))?;
         let Endpoint { method, repeat, stake, .. } = endpoint.clone();
-        Ok(Request { method, url, body, repeat, stake, idempotency_key })
+        let concealed = Concealed::default();
+        Ok(Request { method, url, body, repeat, stake, idempotency_key, concealed })
     }
 
     fn check_open(&self) -> Result<(), Error> {

@@ -92,7 +92,8 @@ pub enum Error {
         /// What says so.
         binding: Box<PrincipalBinding>,
         /// The whole answer, which may have been charged; `None` when the key is known to bind nobody, so that
-        /// nothing was sent.
+        /// nothing was sent. That of an execution has all of it in its text, and is read again with
+        /// `serde_json::from_str::<Execution>(answer.text())`.
         answer: Option<Box<Answer<Route>>>,
     },
     /// The key is known and may not do this.

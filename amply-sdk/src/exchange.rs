@@ -20,6 +20,7 @@ use crate::meta::Meta;
 use crate::money::Usd;
 use crate::payment::{Clock, PaymentChallenge};
 use crate::retry::{Budget, Effect, Repeat, RetryPolicy, Stake, delays, retry_after};
+use crate::secret::Concealed;
 use crate::text::one_line;
 use crate::transport::{Fault, FaultKind, HttpAnswer, HttpRequest, Transport};
 use crate::wire::ErrorBody;
@@ -41,6 +42,7 @@ pub(crate) struct Request {
     pub(crate) stake: Stake,
     /// The caller's own key; a `POST` without one gets a new one.
     pub(crate) idempotency_key: Option<String>,
+    pub(crate) concealed: Concealed,
 }
 
 /// A 2xx answer.
@@ -100,6 +102,7 @@ impl Exchange {
             url: request.url,
             body: request.body,
             payment: None,
+            concealed: request.concealed,
         };
         Call {
             exchange: self,
@@ -143,6 +146,11 @@ impl Call<'_> {
     /// The idempotency key, the same for every request of this call.
     pub(crate) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Whether the server may have acted on an attempt before the last one.
+    pub(crate) fn may_have_been_done_before(&self) -> bool {
+        self.ambiguous
     }
 
     /// The request as it is sent, but for what pays.
@@ -295,6 +303,9 @@ impl Call<'_> {
                 base.page("/dashboard/api-keys")
             )),
             403 => Some("use a key that may".to_owned()),
+            404 if code.as_deref() == Some("credential_not_found") => {
+                Some("list the credentials, and use the id of one of them".to_owned())
+            }
             404 | 405 if words.is_none() => Some(format!(
                 "check the base URL `{}`: it should end in /api/v1, or this server is an older release",
                 base.as_str()

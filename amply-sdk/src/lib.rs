@@ -88,6 +88,7 @@ mod background;
 mod base_url;
 mod call;
 mod client;
+mod credentials;
 mod endpoint;
 pub mod env;
 mod error;
@@ -100,6 +101,7 @@ mod outcome;
 mod payment;
 mod principal;
 mod retry;
+mod secret;
 mod store;
 mod text;
 mod tls;
@@ -108,6 +110,7 @@ mod wire;
 
 pub use answer::{Answer, FromAnswer};
 pub use client::{Client, ClientBuilder, Options};
+pub use credentials::{Credentials, NewCredential, RemovedCredential};
 pub use error::{Error, Failure};
 pub use event::Event;
 pub use http::{HeaderMap, Method, StatusCode};
@@ -134,8 +137,10 @@ pub use rust_decimal::Decimal;
 pub use store::Store;
 pub use text::printable;
 pub use wire::{
-    Audit, AuditProof, AuditedOutcome, AuditedRoute, AuthMode, BillingStatus, CategoryDecisions, Components,
-    DataMode, Diagnostics, Extra, FilterComplexity, Health, HealthState, OpenApi, Operation, OutcomeReceipt,
-    PlatformMetrics, Provider, ProviderHealth, ProviderMetrics, Providers, Ranking, RateLimit, RawJson,
-    RawMetrics, Route, RouteRequest, RuledOut, Status, WorkloadType,
+    AddedCredential, Audit, AuditProof, AuditedOutcome, AuditedRoute, AuthMode, BillingStatus,
+    CategoryDecisions, Components, Credential, CredentialList, DataMode, Diagnostics, ExecuteRequest,
+    Execution, ExecutionStatus, Extra, FilterComplexity, Health, HealthState, OpenApi, Operation,
+    OutcomeReceipt, Period, PlatformMetrics, Provider, ProviderHealth, ProviderMetrics, Providers, Ranking,
+    RateLimit, RawJson, RawMetrics, RemovalReceipt, Route, RouteRequest, RuledOut, SavingsReport,
+    SavingsTotals, Status, Target, WorkloadType,
 };

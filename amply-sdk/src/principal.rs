@@ -7,7 +7,7 @@ use http::header::HeaderMap;
 
 use crate::answer::Answer;
 use crate::key::KeyKind;
-use crate::wire::{Integration, RawJson, Route, read};
+use crate::wire::{Execution, Integration, RawJson, Route, read};
 
 /// What to do when a route is not bound to a principal.
 ///
@@ -129,6 +129,14 @@ impl Answer<Route> {
     /// Whether this route counted for a principal: its wallet, its history, its credits.
     pub fn principal(&self) -> PrincipalBinding {
         PrincipalBinding::read(self.meta().headers(), self.integration.as_ref(), self.meta().key_kind())
+    }
+}
+
+impl Answer<Execution> {
+    /// Whether this execution's route counted for a principal: its wallet, its history, its credits.
+    pub fn principal(&self) -> PrincipalBinding {
+        let integration = self.route.integration.as_ref();
+        PrincipalBinding::read(self.meta().headers(), integration, self.meta().key_kind())
     }
 }
 

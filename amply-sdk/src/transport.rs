@@ -21,6 +21,7 @@ use self::connecting::{Watch, watch};
 use crate::base_url::BaseUrl;
 use crate::error::Error;
 use crate::retry::Effect;
+use crate::secret::Concealed;
 use crate::text::one_line;
 use crate::tls;
 
@@ -64,6 +65,8 @@ pub(crate) struct HttpRequest {
     pub(crate) idempotency_key: Option<HeaderValue>,
     /// The header that pays. Whoever has it can take the money, so it follows no redirect.
     pub(crate) payment: Option<(&'static str, HeaderValue)>,
+    /// Secrets in the body, which what comes back must not show.
+    pub(crate) concealed: Concealed,
 }
 
 /// A whole answer.
@@ -117,6 +120,11 @@ impl Transport {
 
     /// Sends a request and reads the whole answer until `limit`, following redirects within the origin.
     pub(crate) async fn send(&self, request: &HttpRequest, limit: Instant) -> Result<HttpAnswer, Fault> {
+        let answered = self.send_following(request, limit).await;
+        request.concealed.strip(answered)
+    }
+
+    async fn send_following(&self, request: &HttpRequest, limit: Instant) -> Result<HttpAnswer, Fault> {
         let began = Instant::now();
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {

@@ -1,12 +1,15 @@
 //! One file per command: its arguments, and what it prints.
 
 mod audit;
+mod credentials;
+mod execute;
 mod health;
 mod outbox;
 mod outcome;
 mod payments;
 mod platform_metrics;
 mod providers;
+mod report;
 mod route;
 mod run;
 mod sandbox;
@@ -16,10 +19,13 @@ mod wallet;
 use std::process::ExitCode;
 
 pub(crate) use self::audit::AuditArgs;
+pub(crate) use self::credentials::CredentialsCommand;
+pub(crate) use self::execute::{ExecuteArgs, page_of_answer};
 pub(crate) use self::outbox::OutboxCommand;
 pub(crate) use self::outcome::OutcomeArgs;
 pub(crate) use self::payments::PaymentsCommand;
-pub(crate) use self::route::{RouteArgs, RouteCommand, page};
+pub(crate) use self::report::ReportArgs;
+pub(crate) use self::route::{RouteArgs, RouteCommand};
 pub(crate) use self::run::RunArgs;
 pub(crate) use self::sandbox::SandboxArgs;
 pub(crate) use self::wallet::WalletCommand;
@@ -32,6 +38,7 @@ use crate::term::Term;
 /// What is to be done, read and checked.
 pub(crate) enum Job<'a> {
     Route(Box<route::Planned>),
+    Execute(Box<execute::Planned>),
     Run(Box<run::Planned>),
     Outcome(Box<outcome::Planned>),
     Outbox(&'a OutboxCommand),
@@ -40,6 +47,8 @@ pub(crate) enum Job<'a> {
     Health,
     Status,
     PlatformMetrics,
+    Report(&'a ReportArgs),
+    Credentials(Box<credentials::Planned>),
     WalletBalance,
     Payments(&'a PaymentsCommand),
     Sandbox(&'a SandboxArgs),
@@ -49,6 +58,7 @@ pub(crate) enum Job<'a> {
 pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed> {
     Ok(match &args.command {
         Command::Route(route) => Job::Route(Box::new(route.plan(&args.global, term)?)),
+        Command::Execute(execute) => Job::Execute(Box::new(execute.plan(&args.global, term)?)),
         Command::Run(run) => Job::Run(Box::new(run.plan(&args.global, term)?)),
         Command::Outcome(outcome) => Job::Outcome(Box::new(outcome.plan()?)),
         Command::Outbox(outbox) => Job::Outbox(outbox),
@@ -57,6 +67,8 @@ pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed
         Command::Health => Job::Health,
         Command::Status => Job::Status,
         Command::PlatformMetrics => Job::PlatformMetrics,
+        Command::Report(report) => Job::Report(report),
+        Command::Credentials(command) => Job::Credentials(Box::new(command.plan(term)?)),
         Command::Wallet(WalletCommand::Balance) => Job::WalletBalance,
         Command::Payments(payments) => Job::Payments(payments),
         Command::Sandbox(sandbox) => Job::Sandbox(sandbox),
@@ -76,6 +88,7 @@ pub(crate) async fn run(
         Job::Payments(command) => return or_ctrl_c(payments::run(command, global, term)).await.map(done),
         Job::Outbox(command) => return outbox::run(command, key, global, term).await.map(done),
         Job::Route(planned) => std::mem::take(&mut planned.setup),
+        Job::Execute(planned) => std::mem::take(&mut planned.route.setup),
         Job::Run(planned) => std::mem::take(&mut planned.route.setup),
         Job::Outcome(planned) => planned.setup(),
         _ => Setup::default(),
@@ -98,12 +111,15 @@ pub(crate) async fn run(
 async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed> {
     match job {
         Job::Route(planned) => route::run(session, *planned, term).await,
+        Job::Execute(planned) => execute::run(session, *planned, term).await,
         Job::Outcome(planned) => outcome::run(session, *planned, term).await,
         Job::Audit(args) => audit::run(session, args, term).await,
         Job::Providers => providers::run(session, term).await,
         Job::Health => health::run(session, term).await,
         Job::Status => status::run(session, term).await,
         Job::PlatformMetrics => platform_metrics::run(session, term).await,
+        Job::Report(args) => report::run(session, args, term).await,
+        Job::Credentials(planned) => credentials::run(session, *planned, term).await,
         Job::WalletBalance => wallet::balance(session, term).await,
         // Have ended above.
         Job::Run(_) | Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),

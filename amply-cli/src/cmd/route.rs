@@ -2,8 +2,8 @@
 
 use amply_sandbox::{NanoUsd, Network, OpenPayments};
 use amply_sdk::{
-    Answer, Error, FilterComplexity, Ranking, Route, RouteRequest, RuledOut, Ticket, TrackedRoute, Usd,
-    WorkloadType,
+    Answer, Error, FilterComplexity, PrincipalBinding, Ranking, Route, RouteRequest, RuledOut, Ticket,
+    TrackedRoute, Usd, WorkloadType,
 };
 use anstyle::AnsiColor;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -11,7 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::sandbox;
 use crate::args::Global;
 use crate::exit::Failed;
-use crate::pay::{Advice, Means, PayArgs, Place, route_by_hand};
+use crate::pay::{Advice, Means, PayArgs, Place, by_hand};
 use crate::session::{Session, Setup, key_from, task_from_stdin};
 use crate::table::{self, number, text};
 use crate::term::Term;
@@ -121,10 +121,10 @@ impl LocalArgs {
 
 /// A route that is ready to be asked for.
 pub(crate) struct Planned {
-    request: RouteRequest,
-    is_by_hand: bool,
+    pub(super) request: RouteRequest,
+    pub(super) is_by_hand: bool,
     is_tracked: bool,
-    advice: Advice,
+    pub(super) advice: Advice,
     pub(crate) setup: Setup,
 }
 
@@ -134,7 +134,7 @@ fn dimension(text: &str) -> Result<u32, String> {
 }
 
 /// The words that the API knows, as a parser that names them when another one comes.
-fn words<T>(all: &[(&'static str, T)]) -> impl TypedValueParser<Value = T>
+pub(super) fn words<T>(all: &[(&'static str, T)]) -> impl TypedValueParser<Value = T>
 where
     T: std::str::FromStr<Err = amply_sdk::Error> + Clone + Send + Sync + 'static,
 {
@@ -253,13 +253,18 @@ pub(crate) async fn answer(
 ) -> Result<Answer<Route>, Failed> {
     let route =
         ask(session, planned, term).await.map_err(|failed| advise(session, &planned.advice, failed))?;
+    warn_of(session, &route, &route.principal(), term);
+    Ok(route)
+}
+
+/// Says what is doubtful about a route.
+pub(super) fn warn_of(session: &Session, route: &Route, binding: &PrincipalBinding, term: &Term) {
     if !session.is_sandbox() && route.is_from_fallback_catalog() {
         term.warn("the server ranked its built-in catalog because the live one was not to be had");
     }
-    if let Some(warning) = session.principal_warning(&route) {
+    if let Some(warning) = session.principal_warning(binding) {
         term.warn(warning);
     }
-    Ok(route)
 }
 
 /// The ticket, or why there is none: what was answered is worth more than that.
@@ -282,15 +287,15 @@ fn with_ticket(json: &str, ticket: Option<&Ticket>) -> String {
 }
 
 async fn ask(session: &Session, planned: &Planned, term: &Term) -> Result<Answer<Route>, Failed> {
-    let request = planned.request.clone();
+    let ask = async || session.client.route_task(&planned.request).await;
     match planned.is_by_hand {
-        true => route_by_hand(session, request, planned.advice.key_from(), term).await,
-        false => Ok(session.client.route_task(request).await?),
+        true => by_hand(session, planned.advice.key_from(), term, ask).await,
+        false => Ok(ask().await?),
     }
 }
 
 /// The command's own advice beside an error of paying.
-fn advise(session: &Session, advice: &Advice, failed: Failed) -> Failed {
+pub(super) fn advise(session: &Session, advice: &Advice, failed: Failed) -> Failed {
     match failed {
         Failed::Call { error, hint } => match (*error, session.unpaid()) {
             // Nothing was paid because of the store, and that is what can be mended.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use amply_sdk::{Answer, Client, Error, PaymentChallenge, Refusal, Route, RouteRequest, Usd};
+use amply_sdk::{Client, Error, PaymentChallenge, Refusal, Usd};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::advice::{is_about_a_wallet, page_of};
@@ -29,17 +29,17 @@ enum End {
     Interrupted,
 }
 
-/// Asks for a route and waits for a person where the wallet does not cover it.
-pub(crate) async fn route_by_hand(
+/// Asks for a route, or for an execution, and waits for a person where the wallet does not cover it.
+pub(crate) async fn by_hand<T>(
     session: &Session,
-    request: RouteRequest,
     key_from: Option<&str>,
     term: &Term,
-) -> Result<Answer<Route>, Failed> {
+    ask: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, Failed> {
     let mut until = None;
     loop {
-        let error = match session.client.route_task(request.clone()).await {
-            Ok(route) => return Ok(route),
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         let Some(challenge) = payable(&error) else { return Err(error.into()) };

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::advice::Advice;
 pub(crate) use self::args::PayArgs;
-pub(crate) use self::by_hand::route_by_hand;
+pub(crate) use self::by_hand::by_hand;
 pub(crate) use self::caps::Caps;
 use self::notes::tell;
 pub(crate) use self::x402::X402;

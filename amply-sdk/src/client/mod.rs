@@ -1,6 +1,7 @@
 //! The client: one short method per endpoint. How a call goes is in `call.rs`.
 
 mod builder;
+mod execution;
 mod options;
 mod outcomes;
 

@@ -139,6 +139,7 @@ async fn post(
         repeat,
         stake,
         idempotency_key: Some(idempotency_key(&bound.route_id)),
+        concealed: Default::default(),
     };
     let name = format!("POST {}", request.url);
     let span = span_of(&request);

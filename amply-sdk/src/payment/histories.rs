@@ -316,6 +316,7 @@ impl Ask for TheCall {
             body: None,
             idempotency_key: self.key.parse().ok(),
             payment: None,
+            concealed: Default::default(),
         }
     }
 

@@ -6,7 +6,10 @@
 
 mod audit;
 mod billing;
+mod credentials;
 mod error_body;
+mod execute_request;
+mod execution;
 mod fields;
 mod health;
 mod json;
@@ -17,11 +20,16 @@ mod providers;
 mod ranking;
 mod route;
 mod route_request;
+mod savings;
 mod status;
 
 pub use audit::{Audit, AuditProof, AuditedOutcome, AuditedRoute};
 pub use billing::BillingStatus;
+pub(crate) use credentials::CredentialBody;
+pub use credentials::{AddedCredential, Credential, CredentialList, RemovalReceipt};
 pub(crate) use error_body::ErrorBody;
+pub use execute_request::{ExecuteRequest, Target};
+pub use execution::{Execution, ExecutionStatus};
 pub(crate) use fields::{Fields, FromFields, check_depth, raw_fields, text_of};
 pub use health::{Health, HealthState, ProviderHealth};
 #[cfg(feature = "x402-evm")]
@@ -39,16 +47,23 @@ pub use ranking::{Components, ProviderMetrics, Ranking, RawMetrics};
 pub(crate) use route::Integration;
 pub use route::{Route, RuledOut};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
+pub(crate) use savings::SavingsQuery;
+pub use savings::{Period, SavingsReport, SavingsTotals};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 
 fields::deserialize_by_fields!(
+    AddedCredential,
     Audit,
     BillingStatus,
+    CredentialList,
+    Execution,
     Health,
     OpenApi,
     OutcomeReceipt,
     PlatformMetrics,
     Providers,
+    RemovalReceipt,
     Route,
+    SavingsReport,
     Status
 );

@@ -291,7 +291,11 @@ impl FromStr for FilterComplexity {
     }
 }
 
-fn from_word<T: Copy>(field: &'static str, word: &str, all: &[(&'static str, T)]) -> Result<T, Error> {
+pub(super) fn from_word<T: Copy>(
+    field: &'static str,
+    word: &str,
+    all: &[(&'static str, T)],
+) -> Result<T, Error> {
     let plain = word.to_ascii_lowercase().replace('-', "_");
     all.iter().find(|(known, _)| *known == plain).map(|(_, value)| *value).ok_or_else(|| {
         let known: Vec<_> = all.iter().map(|(known, _)| format!("`{known}`")).collect();

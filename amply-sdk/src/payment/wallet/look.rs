@@ -46,7 +46,15 @@ impl BillingStatusLook {
             Ok(url) => url,
             Err(error) => return Looked::Failed(error.to_string()),
         };
-        let request = Request { method, url, body: None, repeat, stake, idempotency_key: None };
+        let request = Request {
+            method,
+            url,
+            body: None,
+            repeat,
+            stake,
+            idempotency_key: None,
+            concealed: Default::default(),
+        };
         let options = self.options.clone().timeout(LIMIT);
         let reply = match self.exchange.begin(request, &options).send().await {
             Ok(reply) => reply,

@@ -17,6 +17,7 @@ use crate::key;
 use crate::money::Usd;
 use crate::payment::Receipt;
 use crate::retry::Effect;
+use crate::secret::{self, Concealed};
 use crate::text::one_line;
 use crate::tls;
 use crate::transport::{HttpAnswer, HttpRequest, Settings, Transport};
@@ -89,6 +90,8 @@ impl TopUpService {
             body: Some(Bytes::from(body)),
             idempotency_key: Some(idempotency_key),
             payment: None,
+            // The answer is looked at here alone, and told on without the token.
+            concealed: Concealed::default(),
         };
         match self.transport.send(&http, Instant::now() + LIMIT).await {
             Ok(answer) => judge(&answer, self.token.as_ref().map(|token| token.as_str())),
@@ -155,11 +158,7 @@ fn judge(answer: &HttpAnswer, token: Option<&str>) -> TopUp {
 
 /// A text without the token, as it is and as JSON may write it.
 fn without(token: Option<&str>, text: &str) -> String {
-    let Some(token) = token else { return text.to_owned() };
-    let in_json = serde_json::Value::from(token).to_string();
-    let in_json = in_json.trim_matches('"');
-    let slashed = in_json.replace('/', "\\/");
-    [token, in_json, &slashed].iter().fold(text.to_owned(), |text, form| text.replace(form, "[token]"))
+    token.map_or_else(|| text.to_owned(), |token| secret::without(token, "[token]", text))
 }
 
 fn receipt(body: &Bytes, token: Option<&str>) -> Option<Receipt> {

@@ -208,6 +208,7 @@ impl Ask for TheCall {
             body: None,
             idempotency_key: self.key.parse().ok(),
             payment: None,
+            concealed: Default::default(),
         }
     }
 

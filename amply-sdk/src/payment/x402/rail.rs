@@ -19,6 +19,7 @@ use super::payment::{Authorization, new_nonce};
 use super::signer::{Signer, sign};
 use crate::base_url::BaseUrl;
 use crate::client::ClientBuilder;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::money::Usd;
@@ -277,7 +278,11 @@ impl X402Rail {
             let verdict = sent.classify(came(&answered)).keeping(earlier_receipt.flatten());
             let class = verdict.class.after(earlier_class);
             let resend = Resend {
-                asked: if request.url.path().ends_with("/execute") { Asked::Execute } else { Asked::Route },
+                asked: if request.url.path().ends_with(Endpoint::EXECUTE.path) {
+                    Asked::Execute
+                } else {
+                    Asked::Route
+                },
                 caller: if caller.is_closed() { Caller::Gone } else { Caller::Waits },
                 sent: times,
                 now_unix: u64::try_from(self.0.ledger.now_ms() / 1000).unwrap_or_default(),
