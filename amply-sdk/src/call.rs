@@ -131,7 +131,7 @@ impl Client {
         .await
     }
 
-    fn request_to(
+    pub(crate) fn request_to(
         &self,
         endpoint: &Endpoint,
         tail: &str,

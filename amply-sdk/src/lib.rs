@@ -111,7 +111,7 @@ pub use client::{Client, ClientBuilder, Options};
 pub use error::{Error, Failure};
 pub use event::Event;
 pub use http::{HeaderMap, Method, StatusCode};
-pub use key::KeyKind;
+pub use key::{KeyKind, NewKey};
 pub use meta::Meta;
 pub use money::{ParseUsdError, Usd};
 pub use outcome::{
@@ -133,6 +133,10 @@ pub use retry::RetryPolicy;
 pub use rust_decimal::Decimal;
 pub use store::Store;
 pub use text::printable;
+pub use wire::{
+    AgentManifest, AgentSignup, AgentStep, AgentWorkflow, AgentX402, Commercial, MachineStep, NewAccount,
+    PrincipalBindingPolicy, Quickstart, Signup,
+};
 pub use wire::{
     Audit, AuditProof, AuditedOutcome, AuditedRoute, AuthMode, BillingStatus, CategoryDecisions, Components,
     DataMode, Diagnostics, Extra, FilterComplexity, Health, HealthState, OpenApi, Operation, OutcomeReceipt,

@@ -4,6 +4,7 @@
 //! may be missing, new, or of another type; what a type has no field for stays in its `extra`, and the whole text
 //! stays in [`Answer`](crate::Answer).
 
+mod agent;
 mod audit;
 mod billing;
 mod error_body;
@@ -17,8 +18,13 @@ mod providers;
 mod ranking;
 mod route;
 mod route_request;
+mod signup;
 mod status;
 
+pub use agent::{
+    AgentManifest, AgentSignup, AgentStep, AgentWorkflow, AgentX402, Commercial, MachineStep,
+    PrincipalBindingPolicy,
+};
 pub use audit::{Audit, AuditProof, AuditedOutcome, AuditedRoute};
 pub use billing::BillingStatus;
 pub(crate) use error_body::ErrorBody;
@@ -39,9 +45,12 @@ pub use ranking::{Components, ProviderMetrics, Ranking, RawMetrics};
 pub(crate) use route::Integration;
 pub use route::{Route, RuledOut};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
+pub(crate) use signup::SignupBody;
+pub use signup::{NewAccount, Quickstart, Signup};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 
 fields::deserialize_by_fields!(
+    AgentManifest,
     Audit,
     BillingStatus,
     Health,
