@@ -104,7 +104,7 @@ impl Client {
         })
     }
 
-    async fn send(&self, request: Request) -> Result<Reply, Error> {
+    pub(crate) async fn send(&self, request: Request) -> Result<Reply, Error> {
         let span = span_of(&request);
         self.exchange.begin(request, &self.options).send().instrument(span).await
     }

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it prints.
 
+mod agent;
 mod audit;
 mod health;
 mod outbox;
@@ -10,6 +11,7 @@ mod providers;
 mod route;
 mod run;
 mod sandbox;
+mod signup;
 mod status;
 mod wallet;
 
@@ -22,6 +24,7 @@ pub(crate) use self::payments::PaymentsCommand;
 pub(crate) use self::route::{RouteArgs, RouteCommand, page};
 pub(crate) use self::run::RunArgs;
 pub(crate) use self::sandbox::SandboxArgs;
+pub(crate) use self::signup::SignupArgs;
 pub(crate) use self::wallet::WalletCommand;
 use crate::args::{Args, Command, Global};
 use crate::exit::Failed;
@@ -35,6 +38,8 @@ pub(crate) enum Job<'a> {
     Run(Box<run::Planned>),
     Outcome(Box<outcome::Planned>),
     Outbox(&'a OutboxCommand),
+    Agent,
+    Signup(Box<signup::Planned>),
     Audit(&'a AuditArgs),
     Providers,
     Health,
@@ -52,6 +57,8 @@ pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed
         Command::Run(run) => Job::Run(Box::new(run.plan(&args.global, term)?)),
         Command::Outcome(outcome) => Job::Outcome(Box::new(outcome.plan()?)),
         Command::Outbox(outbox) => Job::Outbox(outbox),
+        Command::Agent => Job::Agent,
+        Command::Signup(signup) => Job::Signup(Box::new(signup.plan(&args.global, term)?)),
         Command::Audit(audit) => Job::Audit(audit),
         Command::Providers => Job::Providers,
         Command::Health => Job::Health,
@@ -78,9 +85,12 @@ pub(crate) async fn run(
         Job::Route(planned) => std::mem::take(&mut planned.setup),
         Job::Run(planned) => std::mem::take(&mut planned.route.setup),
         Job::Outcome(planned) => planned.setup(),
+        Job::Agent => agent::setup(),
+        Job::Signup(_) => signup::setup(),
         _ => Setup::default(),
     };
-    let key_from = session::key_from(global);
+    // A signup is sent without a key: none of its failures concerns the one that there is.
+    let key_from = session::key_from(global).filter(|_| !matches!(job, Job::Signup(_)));
     let session = or_ctrl_c(Session::open(global, key, setup, term)).await;
     let session = session.map_err(|failed| failed.naming_key(key_from))?;
     let done = match job {
@@ -99,6 +109,8 @@ async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed
     match job {
         Job::Route(planned) => route::run(session, *planned, term).await,
         Job::Outcome(planned) => outcome::run(session, *planned, term).await,
+        Job::Agent => agent::run(session, term).await,
+        Job::Signup(planned) => signup::run(session, *planned, term).await,
         Job::Audit(args) => audit::run(session, args, term).await,
         Job::Providers => providers::run(session, term).await,
         Job::Health => health::run(session, term).await,

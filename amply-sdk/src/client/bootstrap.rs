@@ -41,7 +41,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub async fn agent(&self) -> Result<Answer<AgentManifest>, Error> {
-        let reply = self.send_to(&Endpoint::AGENT).await?;
+        let reply = self.send(self.request_to(&Endpoint::AGENT, "", None, None)?).await?;
         let base = self.exchange.transport().base();
         decode(reply, |body, text| {
             let manifest: AgentManifest = typed(body, text)?;
@@ -214,12 +214,6 @@ impl Client {
         let page = self.exchange.transport().base().page("/dashboard/api-keys");
         format!("make a key at {page} and set AMPLY_API_KEY")
     }
-
-    async fn send_to(&self, endpoint: &Endpoint) -> Result<Reply, Error> {
-        let request = self.request_to(endpoint, "", None, None)?;
-        let span = span_of(&request);
-        self.exchange.begin(request, &self.options).send().instrument(span).await
-    }
 }
 
 const NEEDS_TOKEN: &str = "this server wants a token for a signup, which whoever runs it gives out; set AMPLY_SIGNUP_TOKEN, or \
@@ -249,12 +243,10 @@ fn check_version(terms: &AgentSignup, accepted: &str, site: &str) -> Result<(), 
 /// A 2xx whose key cannot be found. A key may be in it, which is made once: it is kept out of sight.
 fn unread(request: String, why: &str, body: Bytes, meta: Meta) -> Error {
     let is_empty = body.is_empty();
-    let came = if is_empty {
-        "nothing came"
-    } else {
-        "what came may hold a key, and is shown by nothing but `expose_sealed_body`"
+    let (came, hint) = match is_empty {
+        true => ("nothing came", NOT_SEEN),
+        false => ("what came may hold a key, and is kept apart", LOOK),
     };
-    let hint = if is_empty { NOT_SEEN } else { "look into it for the key; if there is none, sign up again" };
     let mut failure = Failure {
         meta,
         detail: format!("the answer to {request} is not one of the Amply API: {why}; {came}"),
@@ -271,4 +263,6 @@ fn unread(request: String, why: &str, body: Bytes, meta: Meta) -> Error {
     Error::Protocol(Box::new(failure))
 }
 
+const LOOK: &str =
+    "look for the key in it (`Failure::expose_sealed_body`); if there is none, sign up again to get one";
 const NOT_SEEN: &str = "a key may have been made that nobody has seen; sign up again to get one";
