@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{
     AuditArgs, CredentialsCommand, ExecuteArgs, OutboxCommand, OutcomeArgs, PaymentsCommand, ReportArgs,
-    RouteArgs, RouteCommand, RunArgs, SandboxArgs, WalletCommand,
+    RouteArgs, RouteCommand, RunArgs, SandboxArgs, SignupArgs, WalletCommand,
 };
 use crate::exit::Failed;
 
@@ -23,8 +23,8 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Environment: AMPLY_API_KEY, AMPLY_BASE_URL, AMPLY_TIMEOUT, AMPLY_CA_BUNDLE, AMPLY_STORE; with `--pay` \
-AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_X402_KEY, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD. A \
-flag goes before its variable; of the amounts the smaller one holds.
+AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_X402_KEY, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD; \
+for `signup` AMPLY_SIGNUP_TOKEN. A flag goes before its variable; of the amounts the smaller one holds.
 
 Exit codes: 0 ok, 1 not there or a local problem, 2 bad usage or a refused request, 3 key not accepted, 4 payment \
 needed, 5 not allowed, 6 rate limit or quota, 7 no answer, 8 the server failed, 9 not an Amply answer, 130 Ctrl-C; \
@@ -150,6 +150,10 @@ pub(crate) enum Command {
     /// Show what was paid from this machine, and clear up what is not known
     #[command(subcommand)]
     Payments(PaymentsCommand),
+    /// Show what an agent has to do from nothing to a route, and what is done already
+    Agent,
+    /// Sign up for a key: shows the terms, asks, and shows the key once
+    Signup(SignupArgs),
     /// Serve a local Amply until Ctrl-C
     Sandbox(SandboxArgs),
 }
@@ -170,6 +174,9 @@ impl Args {
         }
         if global.sandbox && matches!(self.command, Command::Sandbox(_)) {
             return refuse("`amply sandbox` cannot be used with `--sandbox`: it serves one itself");
+        }
+        if let Command::Signup(signup) = &self.command {
+            signup.check(global)?;
         }
         if global.sandbox && matches!(self.command, Command::Payments(_)) {
             return refuse(

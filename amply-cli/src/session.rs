@@ -63,6 +63,8 @@ pub(crate) struct Setup {
     /// Which open payments it asks for.
     pub(crate) open: Option<OpenPayments>,
     pub(crate) reports: Reports,
+    /// Of the embedded sandbox: whether agents may sign up.
+    pub(crate) agent_signup: bool,
 }
 
 impl Session {
@@ -75,7 +77,8 @@ impl Session {
     ) -> Result<Self, Failed> {
         let (mut builder, sandbox) = match global.sandbox {
             true => {
-                let mut sandbox = Sandbox::builder().strict_wallet(setup.strict);
+                let mut sandbox =
+                    Sandbox::builder().strict_wallet(setup.strict).agent_signup(setup.agent_signup);
                 if let Some(balance) = setup.balance {
                     sandbox = sandbox.balance(balance);
                 }
@@ -213,6 +216,11 @@ pub(crate) fn key_from_stdin(global: &Global) -> Result<Option<String>, Failed> 
         true => read_stdin("the API key", MAX_KEY).map(Some),
         false => Ok(None),
     }
+}
+
+/// The token of a signup, from standard input.
+pub(crate) fn signup_token_from_stdin() -> Result<Zeroizing<String>, Failed> {
+    read_stdin("the token", MAX_KEY).map(Zeroizing::new)
 }
 
 /// The task, from standard input.

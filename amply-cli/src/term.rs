@@ -108,6 +108,21 @@ impl Term {
         }
     }
 
+    /// Asks a person at the terminal, on standard error, for yes or no. It waits for a line of standard input on a thread of its
+    /// own, so that Ctrl-C is heard meanwhile.
+    pub(crate) async fn ask(&self, question: &str) -> io::Result<bool> {
+        let mut asked = Asked { is_answered: false };
+        write_stderr(&format!("{question} [y/N] "));
+        let line = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            io::stdin().read_line(&mut line).map(|_| line)
+        });
+        let line = line.await.unwrap_or_else(|_| Err(io::Error::other("the question was broken off")))?;
+        // What ends without a line break has left the cursor behind the question.
+        asked.is_answered = line.ends_with('\n');
+        Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// A line on standard error that shows how far a long work is. Nobody sees it but a person at a terminal.
     pub(crate) fn progress(&self, what: &'static str, all: u64) -> Progress {
         let progress = Progress { what, all, is_shown: self.stderr_is_terminal && !self.quiet };
@@ -132,6 +147,19 @@ impl Term {
     fn say(&self, word: &str, color: anstyle::AnsiColor, text: &str) {
         let word = paint(self.stderr_has_color, color.on_default().bold(), word);
         write_stderr(&format!("{word}: {}\n", amply_sdk::printable(text)));
+    }
+}
+
+/// A question that stands at the end of a line.
+struct Asked {
+    is_answered: bool,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            write_stderr("\n");
+        }
     }
 }
 

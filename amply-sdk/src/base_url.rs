@@ -86,6 +86,30 @@ impl BaseUrl {
         }
     }
 
+    /// Refuses a link in a server's answer that would lead to another origin, or out of its folder by `..`; says where it leads.
+    pub(crate) fn check_link(&self, link: &str) -> Result<(), String> {
+        if link.contains('\\') || link.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err("holds a character that no path has".to_owned());
+        }
+        if climbs(link) {
+            return Err("leads out of its folder by `..`".to_owned());
+        }
+        if link.starts_with("//") {
+            return Err("names another host".to_owned());
+        }
+        if link.starts_with('/') {
+            return Ok(());
+        }
+        match Url::parse(link) {
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                Err("has credentials in it".to_owned())
+            }
+            Ok(url) if self.is_same_origin(&url) => Ok(()),
+            Ok(url) => Err(format!("leads to `{}`", one_line(&elsewhere(&url), 100))),
+            Err(_) => Err("does not begin with a slash".to_owned()),
+        }
+    }
+
     pub(crate) fn is_same_origin(&self, url: &Url) -> bool {
         self.0.origin() == url.origin()
     }
@@ -115,6 +139,20 @@ impl BaseUrl {
 
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+}
+
+/// Whether a path has a segment `..`, in any spelling that a server or a proxy may read so.
+fn climbs(link: &str) -> bool {
+    let path = link.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    path.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").split('/').any(|segment| segment == "..")
+}
+
+/// Where a URL leads: its origin, or its scheme where it has none.
+fn elsewhere(url: &Url) -> String {
+    match url.origin().is_tuple() {
+        true => url.origin().ascii_serialization(),
+        false => format!("{}:", url.scheme()),
     }
 }
 
@@ -162,6 +200,41 @@ mod tests {
         ] {
             let error = BaseUrl::parse(given).unwrap_err().to_string();
             assert!(error.contains(says) && !error.contains("pw"), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_link_of_the_server_stays_on_its_origin() {
+        let base = BaseUrl::parse("https://host/gateway/v1").unwrap();
+        for link in [
+            "/api/v1/route",
+            "/route/audit?request_id={id}",
+            "/users/@me",
+            "/a/..b/%2e",
+            "https://host/api",
+            "HTTPS://HOST:443/api",
+        ] {
+            assert_eq!(base.check_link(link), Ok(()), "{link}");
+        }
+        for (link, why) in [
+            ("https://evil.example/route", "leads to `https://evil.example`"),
+            ("http://host/route", "leads to `http://host`"),
+            ("https://host:444/route", "leads to `https://host:444`"),
+            ("https:evil.example/route", "leads to `https://evil.example`"),
+            ("javascript:alert(1)", "leads to `javascript:`"),
+            ("//evil.example/route", "names another host"),
+            ("/\\evil.example", "holds a character that no path has"),
+            ("\thttps://host/", "holds a character that no path has"),
+            ("https://user@host/route", "has credentials in it"),
+            ("https://host@evil.example/", "has credentials in it"),
+            ("/api/../../admin", "leads out of its folder by `..`"),
+            ("/api/%2E%2e/admin", "leads out of its folder by `..`"),
+            ("/api/x%2f..%2fadmin", "leads out of its folder by `..`"),
+            ("https://host/../x", "leads out of its folder by `..`"),
+            ("route", "does not begin with a slash"),
+            ("", "does not begin with a slash"),
+        ] {
+            assert_eq!(base.check_link(link), Err(why.to_owned()), "{link}");
         }
     }
 

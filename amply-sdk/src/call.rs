@@ -167,7 +167,7 @@ impl Client {
         })
     }
 
-    async fn send(&self, request: Request) -> Result<Reply, Error> {
+    pub(crate) async fn send(&self, request: Request) -> Result<Reply, Error> {
         let span = span_of(&request);
         self.exchange.begin(request, &self.options).send().instrument(span).await
     }
@@ -200,7 +200,7 @@ impl Client {
         .await
     }
 
-    fn request_to(
+    pub(crate) fn request_to(
         &self,
         endpoint: &Endpoint,
         tail: &str,

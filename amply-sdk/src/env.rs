@@ -42,6 +42,9 @@ pub const MAX_REQUEST_USD: &str = "AMPLY_MAX_REQUEST_USD";
 /// What all payments of a UTC day may take, in USD. Read by the command; of it and the flag the smaller one holds.
 pub const MAX_DAILY_USD: &str = "AMPLY_MAX_DAILY_USD";
 
+/// The token that a server may ask of agents that sign up: a secret. Read by `amply signup`.
+pub const SIGNUP_TOKEN: &str = "AMPLY_SIGNUP_TOKEN";
+
 /// Reads a time limit as [`TIMEOUT`] is written.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::answer::Answer;
 use crate::meta::Meta;
@@ -180,9 +181,48 @@ impl Failure {
         self.code.as_deref()
     }
 
-    /// The body as it came; empty when none came.
+    /// The body as it came; empty when none came, and where it is [sealed](Self::expose_sealed_body).
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The body of an answer to a signup that may hold a key, or repeats the token: as it came, and shown by nothing else. `None`
+    /// for every other failure.
+    ///
+    /// A key is made once. Where the answer with it cannot be read it is kept here, so that a person can still look for it.
+    pub fn expose_sealed_body(&self) -> Option<&[u8]> {
+        self.source.as_deref()?.downcast_ref::<Sealed>().map(|sealed| &**sealed.0)
+    }
+
+    /// Takes the body out of reach, but for [`expose_sealed_body`](Self::expose_sealed_body); `shown` is what is left of it.
+    pub(crate) fn seal_body(&mut self, shown: Bytes) {
+        let body = std::mem::replace(&mut self.body, shown);
+        self.source = Some(Box::new(Sealed(Zeroizing::new(body.to_vec()))));
+        forget(body);
+    }
+}
+
+/// What may hold a secret. Its memory is cleared when it is dropped.
+struct Sealed(Zeroizing<Vec<u8>>);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({} bytes)", self.0.len())
+    }
+}
+
+impl fmt::Display for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer is kept apart, as it may hold a secret")
+    }
+}
+
+impl StdError for Sealed {}
+
+/// Clears a body, where nobody else holds a share of its memory: the buffers of the HTTP library are its own.
+pub(crate) fn forget(body: Bytes) {
+    if let Ok(mut body) = body.try_into_mut() {
+        body.as_mut().zeroize();
     }
 }
 
@@ -300,21 +340,28 @@ impl Error {
 
     /// The same where a payment was made for the call before: whatever this failure itself did, money has moved.
     pub(crate) fn after_a_payment(mut self) -> Self {
-        if let Self::Rejected(failure)
-        | Self::Unauthorized(failure)
-        | Self::Forbidden(failure)
-        | Self::NotFound(failure)
-        | Self::Unsupported(failure)
-        | Self::RateLimited { failure, .. }
-        | Self::QuotaExceeded(failure)
-        | Self::Transport(failure)
-        | Self::Timeout(failure)
-        | Self::Server(failure)
-        | Self::Protocol(failure) = &mut self
-        {
+        if let Some(failure) = self.failure_mut() {
             failure.may_have_been_charged = true;
         }
         self
+    }
+
+    /// The failed exchange of an error that is none of payment, for whoever knows more of it.
+    pub(crate) fn failure_mut(&mut self) -> Option<&mut Failure> {
+        match self {
+            Self::Rejected(failure)
+            | Self::Unauthorized(failure)
+            | Self::Forbidden(failure)
+            | Self::NotFound(failure)
+            | Self::Unsupported(failure)
+            | Self::RateLimited { failure, .. }
+            | Self::QuotaExceeded(failure)
+            | Self::Transport(failure)
+            | Self::Timeout(failure)
+            | Self::Server(failure)
+            | Self::Protocol(failure) => Some(failure),
+            _ => None,
+        }
     }
 
     /// Status, headers, attempts and time; `None` when nothing was sent.

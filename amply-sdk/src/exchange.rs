@@ -88,6 +88,12 @@ impl Exchange {
         Ok(Self { transport, budget: Arc::clone(&self.budget), key_kind: self.key_kind })
     }
 
+    /// The same without the key, and with the token of a signup where there is one.
+    pub(crate) fn for_signup(&self, token: Option<HeaderValue>) -> Result<Self, Error> {
+        let transport = Arc::new(self.transport.for_signup(token)?);
+        Ok(Self { transport, budget: Arc::clone(&self.budget), key_kind: None })
+    }
+
     /// A call, before it is sent. Its time runs from now.
     pub(crate) fn begin<'a>(&'a self, request: Request, options: &'a Options) -> Call<'a> {
         let start = Instant::now();

@@ -64,21 +64,93 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+/// A key that a signup has made. It is shown by [`expose`](Self::expose) and nowhere else: not by `Debug`, not by `Display`.
+/// Its memory is cleared when it is dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sandbox = amply_sandbox::Sandbox::builder().agent_signup(true).start().await?;
+/// # let client = amply_sdk::Client::builder().base_url(sandbox.url()).build()?;
+/// # let account = client.signup(amply_sdk::Signup::accepting("2026-11-01")).await?;
+/// assert_eq!(account.api_key.to_string(), "[redacted]");
+/// let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(account.api_key.expose()).build()?;
+/// # Ok(()) }
+/// ```
+pub struct NewKey(Zeroizing<String>);
+
+impl NewKey {
+    /// The key, if it is one that can be sent.
+    pub(crate) fn new(key: Zeroizing<String>) -> Option<Self> {
+        (!key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())).then_some(Self(key))
+    }
+
+    /// The key. Keep it where secrets are kept: nobody shows it again.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What the form of the key says about it.
+    pub fn kind(&self) -> KeyKind {
+        kind_of(&self.0)
+    }
+}
+
+impl fmt::Debug for NewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewKey({:?}, redacted)", self.kind())
+    }
+}
+
+impl fmt::Display for NewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+/// What stands in the place of a secret.
+const REDACTED: &str = "[redacted]";
+/// What a key of a user begins with.
+const USER_KEY: &str = "amply_sk_";
+
+/// A text without this secret, and without whatever looks like the key of a user.
+pub(crate) fn without_secrets(text: &str, secret: Option<&str>) -> String {
+    let mut shown = Zeroizing::new(text.to_owned());
+    if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
+        // As it is, and as JSON has it.
+        let escaped = serde_json::to_string(secret).unwrap_or_default();
+        for form in [escaped.trim_matches('"'), secret] {
+            shown = Zeroizing::new(shown.replace(form, REDACTED));
+        }
+    }
+    let mut parts = shown.split(USER_KEY);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |before, rest| {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        format!("{before}{REDACTED}{rest}")
+    })
+}
+
 /// A secret as the value of `Authorization`, in memory that clears itself. `what` names it in the error, which does not show
 /// it.
 pub(crate) fn bearer(secret: Zeroizing<String>, what: &str) -> Result<HeaderValue, Error> {
+    secret_header("Bearer ", &secret, what).map_err(Error::Config)
+}
+
+/// A secret as the value of a header, after a prefix; or why it cannot be one.
+pub(crate) fn secret_header(prefix: &str, secret: &str, what: &str) -> Result<HeaderValue, String> {
     if secret.is_empty() {
-        return Err(Error::config(format!("{what} is empty; leave it out")));
+        return Err(format!("{what} is empty; leave it out"));
     }
     if let Some(at) = secret.bytes().position(|byte| !byte.is_ascii_graphic()) {
-        return Err(Error::config(format!(
+        return Err(format!(
             "{what} holds a character that none has (at position {}, perhaps a blank or a line break); pass it alone",
             at + 1
-        )));
+        ));
     }
-    let bearer = Zeroizing::new(format!("Bearer {}", secret.as_str()).into_bytes());
-    let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(bearer))
-        .map_err(|_| Error::config(format!("{what} cannot be sent in a header; pass it alone")))?;
+    let value = Zeroizing::new(format!("{prefix}{secret}").into_bytes());
+    let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(value))
+        .map_err(|_| format!("{what} cannot be sent in a header; pass it alone"))?;
     header.set_sensitive(true);
     Ok(header)
 }
@@ -90,7 +162,7 @@ pub(crate) fn sha256(secret: &str) -> String {
 }
 
 fn kind_of(key: &str) -> KeyKind {
-    match key.strip_prefix("amply_sk_") {
+    match key.strip_prefix(USER_KEY) {
         Some(rest)
             if rest.len() == 32
                 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) =>
@@ -126,7 +198,23 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_taken_out_of_a_text() {
+        let key = "amply_sk_Ab3_-xYzAb3_-xYzAb3_-xYzAb3_-xYz";
+        for (text, shown) in [
+            (format!("made {key}."), "made [redacted]."),
+            (format!("{key}{key}, {key}"), "[redacted], [redacted]"),
+            ("bad token to\"ken or to\\\"ken".to_owned(), "bad token [redacted] or [redacted]"),
+            ("nothing".to_owned(), "nothing"),
+        ] {
+            assert_eq!(without_secrets(&text, Some("to\"ken")), shown, "{text}");
+        }
+        assert_eq!(without_secrets("nothing", Some("")), "nothing");
+    }
+
+    #[test]
     fn debug_output_does_not_show_the_key() {
+        let new = NewKey::new(Zeroizing::new("hidden-secret".to_owned())).unwrap();
+        assert_eq!(format!("{new} {new:?}"), "[redacted] NewKey(Server, redacted)");
         let key = ApiKey::new("hidden-secret").unwrap();
         assert!(!format!("{key:?} {:?}", key.authorization()).contains("hidden"));
     }

@@ -114,7 +114,7 @@ pub use credentials::{Credentials, NewCredential, RemovedCredential};
 pub use error::{Error, Failure};
 pub use event::Event;
 pub use http::{HeaderMap, Method, StatusCode};
-pub use key::KeyKind;
+pub use key::{KeyKind, NewKey};
 pub use meta::Meta;
 pub use money::{ParseUsdError, Usd};
 pub use outcome::{
@@ -137,10 +137,11 @@ pub use rust_decimal::Decimal;
 pub use store::Store;
 pub use text::printable;
 pub use wire::{
-    AddedCredential, Audit, AuditProof, AuditedOutcome, AuditedRoute, AuthMode, BillingStatus,
-    CategoryDecisions, Components, Credential, CredentialList, DataMode, Diagnostics, ExecuteRequest,
-    Execution, ExecutionStatus, Extra, FilterComplexity, Health, HealthState, OpenApi, Operation,
-    OutcomeReceipt, Period, PlatformMetrics, Provider, ProviderHealth, ProviderMetrics, Providers, Ranking,
-    RateLimit, RawJson, RawMetrics, RemovalReceipt, Route, RouteRequest, RuledOut, SavingsReport,
-    SavingsTotals, Status, Target, WorkloadType,
+    AddedCredential, AgentManifest, AgentSignup, AgentStep, AgentWorkflow, AgentX402, Audit, AuditProof,
+    AuditedOutcome, AuditedRoute, AuthMode, BillingStatus, CategoryDecisions, Commercial, Components,
+    Credential, CredentialList, DataMode, Diagnostics, ExecuteRequest, Execution, ExecutionStatus, Extra,
+    FilterComplexity, Health, HealthState, MachineStep, NewAccount, OpenApi, Operation, OutcomeReceipt,
+    Period, PlatformMetrics, PrincipalBindingPolicy, Provider, ProviderHealth, ProviderMetrics, Providers,
+    Quickstart, Ranking, RateLimit, RawJson, RawMetrics, RemovalReceipt, Route, RouteRequest, RuledOut,
+    SavingsReport, SavingsTotals, Signup, Status, Target, WorkloadType,
 };

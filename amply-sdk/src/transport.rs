@@ -35,12 +35,15 @@ const IDLE: Duration = Duration::from_secs(4);
 
 const USER_AGENT: &str = concat!("amply-sdk-rust/", env!("CARGO_PKG_VERSION"));
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const SIGNUP_TOKEN: HeaderName = HeaderName::from_static("x-amply-agent-signup-token");
 
 /// What is set once for all requests of a client.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) base: BaseUrl,
     pub(crate) authorization: Option<HeaderValue>,
+    /// The token of a signup, which has no other credential.
+    pub(crate) signup_token: Option<HeaderValue>,
     pub(crate) tls: rustls::ClientConfig,
     pub(crate) connect_timeout: Duration,
 }
@@ -112,6 +115,11 @@ impl Transport {
 
     pub(crate) fn with_authorization(self, authorization: HeaderValue) -> Result<Self, Error> {
         Self::new(Settings { authorization: Some(authorization), ..self.settings })
+    }
+
+    /// The same without the key, with connections of its own.
+    pub(crate) fn for_signup(&self, signup_token: Option<HeaderValue>) -> Result<Self, Error> {
+        Self::new(Settings { authorization: None, signup_token, ..self.settings.clone() })
     }
 
     pub(crate) fn base(&self) -> &BaseUrl {
@@ -202,6 +210,9 @@ impl Transport {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(authorization) = &self.settings.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(token) = &self.settings.signup_token {
+            headers.insert(SIGNUP_TOKEN, token.clone());
         }
         if let Some(key) = &request.idempotency_key {
             headers.insert(IDEMPOTENCY_KEY, key.clone());
@@ -415,6 +426,7 @@ mod tests {
         let transport = Transport::new(Settings {
             base: BaseUrl::parse("http://127.0.0.1:9").unwrap(),
             authorization: None,
+            signup_token: None,
             tls: tls::no_trust().unwrap(),
             connect_timeout: Duration::from_secs(1),
         })

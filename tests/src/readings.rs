@@ -170,8 +170,20 @@ fn diagnostics(node: Option<&Json>, said: Option<&Diagnostics>, wrong: &mut Vec<
     part.switch("user_api_keys_store_ready", said.and_then(|said| said.user_api_keys_store_ready));
     part.switch("route_requires_principal_bound", said.and_then(|said| said.route_requires_principal_bound));
     part.json("principal_binding", said.and_then(|said| said.principal_binding.as_ref()));
-    part.json("agent_signup", said.and_then(|said| said.agent_signup.as_ref()));
+    part.known("agent_signup");
     part.rest(said.map(|said| &said.extra));
+
+    let signup = said.and_then(|said| said.agent_signup.as_ref());
+    let node = node.and_then(|node| node.get("agent_signup"));
+    let mut part = Part::new("/diagnostics/agent_signup", node, wrong);
+    part.switch("enabled", signup.and_then(|signup| signup.enabled));
+    part.switch("requires_shared_secret", signup.and_then(|signup| signup.requires_shared_secret));
+    part.text("tos_version", signup.and_then(|signup| signup.tos_version.as_deref()));
+    part.text("tos_url", signup.and_then(|signup| signup.tos_url.as_deref()));
+    let most = signup.and_then(|signup| signup.max_signups_per_hour_per_ip);
+    part.count("max_signups_per_hour_per_ip", most);
+    part.text("path", signup.and_then(|signup| signup.path.as_deref()));
+    part.rest(signup.map(|signup| &signup.extra));
 }
 
 /// Where `providers` does not say what `body` says.

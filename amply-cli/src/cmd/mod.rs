@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it prints.
 
+mod agent;
 mod audit;
 mod credentials;
 mod execute;
@@ -13,6 +14,7 @@ mod report;
 mod route;
 mod run;
 mod sandbox;
+mod signup;
 mod status;
 mod wallet;
 
@@ -28,6 +30,7 @@ pub(crate) use self::report::ReportArgs;
 pub(crate) use self::route::{RouteArgs, RouteCommand};
 pub(crate) use self::run::RunArgs;
 pub(crate) use self::sandbox::SandboxArgs;
+pub(crate) use self::signup::SignupArgs;
 pub(crate) use self::wallet::WalletCommand;
 use crate::args::{Args, Command, Global};
 use crate::exit::Failed;
@@ -42,6 +45,8 @@ pub(crate) enum Job<'a> {
     Run(Box<run::Planned>),
     Outcome(Box<outcome::Planned>),
     Outbox(&'a OutboxCommand),
+    Agent,
+    Signup(Box<signup::Planned>),
     Audit(&'a AuditArgs),
     Providers,
     Health,
@@ -62,6 +67,8 @@ pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed
         Command::Run(run) => Job::Run(Box::new(run.plan(&args.global, term)?)),
         Command::Outcome(outcome) => Job::Outcome(Box::new(outcome.plan()?)),
         Command::Outbox(outbox) => Job::Outbox(outbox),
+        Command::Agent => Job::Agent,
+        Command::Signup(signup) => Job::Signup(Box::new(signup.plan(&args.global, term)?)),
         Command::Audit(audit) => Job::Audit(audit),
         Command::Providers => Job::Providers,
         Command::Health => Job::Health,
@@ -91,9 +98,12 @@ pub(crate) async fn run(
         Job::Execute(planned) => std::mem::take(&mut planned.route.setup),
         Job::Run(planned) => std::mem::take(&mut planned.route.setup),
         Job::Outcome(planned) => planned.setup(),
+        Job::Agent => agent::setup(),
+        Job::Signup(_) => signup::setup(),
         _ => Setup::default(),
     };
-    let key_from = session::key_from(global);
+    // A signup is sent without a key: none of its failures concerns the one that there is.
+    let key_from = session::key_from(global).filter(|_| !matches!(job, Job::Signup(_)));
     let session = or_ctrl_c(Session::open(global, key, setup, term)).await;
     let session = session.map_err(|failed| failed.naming_key(key_from))?;
     let done = match job {
@@ -113,6 +123,8 @@ async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed
         Job::Route(planned) => route::run(session, *planned, term).await,
         Job::Execute(planned) => execute::run(session, *planned, term).await,
         Job::Outcome(planned) => outcome::run(session, *planned, term).await,
+        Job::Agent => agent::run(session, term).await,
+        Job::Signup(planned) => signup::run(session, *planned, term).await,
         Job::Audit(args) => audit::run(session, args, term).await,
         Job::Providers => providers::run(session, term).await,
         Job::Health => health::run(session, term).await,

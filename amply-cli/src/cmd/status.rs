@@ -41,7 +41,7 @@ fn warning(status: &Status) -> Option<String> {
         .then(|| "the server ranks its built-in catalog because the live one is not to be had".to_owned())
 }
 
-fn auth(mode: &AuthMode) -> String {
+pub(super) fn auth(mode: &AuthMode) -> String {
     match mode {
         AuthMode::Open => "no key needed".to_owned(),
         AuthMode::ApiKey => "API key needed".to_owned(),
@@ -57,7 +57,7 @@ fn catalog(mode: &DataMode) -> String {
     }
 }
 
-fn limit(limit: &RateLimit) -> String {
+pub(super) fn limit(limit: &RateLimit) -> String {
     match (limit.enabled, limit.requests_per_minute_per_ip) {
         (Some(false), _) => "none".to_owned(),
         (_, Some(requests)) => format!("{requests} requests a minute for one address"),

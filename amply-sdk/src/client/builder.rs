@@ -237,6 +237,7 @@ impl ClientBuilder {
         let tls = if base.is_https() { tls::system_trust(extra)? } else { tls::no_trust()? };
         let transport = Transport::new(Settings {
             authorization: key.as_ref().map(ApiKey::authorization),
+            signup_token: None,
             base,
             tls,
             connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(5)),

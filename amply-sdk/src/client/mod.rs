@@ -1,5 +1,6 @@
 //! The client: one short method per endpoint. How a call goes is in `call.rs`.
 
+mod bootstrap;
 mod builder;
 mod execution;
 mod options;

@@ -4,6 +4,7 @@
 //! may be missing, new, or of another type; what a type has no field for stays in its `extra`, and the whole text
 //! stays in [`Answer`](crate::Answer).
 
+mod agent;
 mod audit;
 mod billing;
 mod credentials;
@@ -21,8 +22,13 @@ mod ranking;
 mod route;
 mod route_request;
 mod savings;
+mod signup;
 mod status;
 
+pub use agent::{
+    AgentManifest, AgentSignup, AgentStep, AgentWorkflow, AgentX402, Commercial, MachineStep,
+    PrincipalBindingPolicy,
+};
 pub use audit::{Audit, AuditProof, AuditedOutcome, AuditedRoute};
 pub use billing::BillingStatus;
 pub(crate) use credentials::CredentialBody;
@@ -49,10 +55,13 @@ pub use route::{Route, RuledOut};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub(crate) use savings::SavingsQuery;
 pub use savings::{Period, SavingsReport, SavingsTotals};
+pub(crate) use signup::SignupBody;
+pub use signup::{NewAccount, Quickstart, Signup};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 
 fields::deserialize_by_fields!(
     AddedCredential,
+    AgentManifest,
     Audit,
     BillingStatus,
     CredentialList,

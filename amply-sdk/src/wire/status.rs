@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::agent::AgentSignup;
 use super::fields::{Fields, FromFields};
 use super::json::{Extra, FromJson, Part};
 
@@ -169,7 +170,7 @@ pub struct Diagnostics {
     /// How many calls came without a principal, and more.
     pub principal_binding: Option<Value>,
     /// Whether and how an agent may sign up.
-    pub agent_signup: Option<Value>,
+    pub agent_signup: Option<AgentSignup>,
     /// Fields that have no name here.
     pub extra: Extra,
 }

@@ -56,7 +56,13 @@ impl TopUpService {
     pub fn new(url: &str) -> Result<Self, Error> {
         let base = BaseUrl::of_service(url)?;
         let tls = if base.is_https() { tls::system_trust(Vec::new())? } else { tls::no_trust()? };
-        let settings = Settings { base, authorization: None, tls, connect_timeout: Duration::from_secs(5) };
+        let settings = Settings {
+            base,
+            authorization: None,
+            signup_token: None,
+            tls,
+            connect_timeout: Duration::from_secs(5),
+        };
         Ok(Self { transport: Transport::new(settings)?, token: None })
     }
 
