@@ -349,7 +349,7 @@ pub(crate) fn page(route: &Route, term: &Term) -> String {
     let summary = format!("{}{}{}", recommended, cost.unwrap_or_default(), p99.unwrap_or_default());
     let summary = table::wrapped(&format!("Recommended: {summary}"), term.width());
     paragraphs.push(term.styled(anstyle::Style::new().bold(), &summary));
-    if let Some(why) = route.explain() {
+    if let Some(why) = route.why_text() {
         paragraphs.push(table::wrapped(&why, term.width()));
     }
     let ruled_out = route.ruled_out();
