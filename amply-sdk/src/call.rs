@@ -29,14 +29,21 @@ impl Client {
     /// `POST /route`, which may cost money and counts for a principal.
     pub(crate) async fn route(&self, request: &RouteRequest) -> Result<Answer<Route>, Error> {
         request.validate()?;
-        // What is known to bind nobody is refused before it costs anything.
-        if self.options.principal == PrincipalPolicy::Require && self.key_kind() != Some(KeyKind::User) {
-            let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind());
-            return Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: None });
+        if let Some(refusal) = self.refusal_for_want_of_a_principal() {
+            return Err(refusal);
         }
         let key = request.own_idempotency_key().map(str::to_owned);
         let reply = self.send_paid(&Endpoint::ROUTE, encode(request)?, key).await?;
         self.check_principal(decode(reply, typed)?)
+    }
+
+    /// What is known to bind nobody is refused before it costs anything, where the policy requires a principal.
+    pub(crate) fn refusal_for_want_of_a_principal(&self) -> Option<Error> {
+        if self.options.principal != PrincipalPolicy::Require || self.key_kind() == Some(KeyKind::User) {
+            return None;
+        }
+        let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind());
+        Some(Error::PrincipalNotBound { binding: Box::new(binding), answer: None })
     }
 
     /// Applies the policy to an answer. It is never lost: an error carries it.
@@ -144,7 +151,7 @@ impl Client {
         Ok(Request { method, url, body, repeat, stake, idempotency_key })
     }
 
-    fn check_open(&self) -> Result<(), Error> {
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
         match self.is_closed.load(Ordering::Relaxed) {
             true => Err(Error::config("the client is closed; make a new one")),
             false => Ok(()),

@@ -74,6 +74,11 @@
 //! by another process with a [`Ticket`]. A route is reported once; a server that is down is waited for; what is refused is
 //! kept in the [`Outbox`] with the reason, and what is lost is counted.
 //!
+//! # Look before you pay
+//!
+//! [`Client::plan`] says what a route would send, with which kind of key, who would pay and what the caps leave; it sends
+//! nothing. [`Route::explain`] says how the scores were made, and what each provider that lost would need to win.
+//!
 //! # Features
 //!
 //! | feature | what it adds |
@@ -99,6 +104,7 @@ mod meta;
 mod money;
 mod outcome;
 mod payment;
+mod plan;
 mod principal;
 mod retry;
 mod store;
@@ -130,6 +136,7 @@ pub use payment::{
     Cap, OpenPayment, PaidAnswer, PaidCall, Payer, Payment, PaymentChallenge, PaymentProblem, PaymentState,
     Payments, Rail, Receipt, Refusal, SpendPolicy, TopUp, TopUpFuture, TopUpRequest, TopUpService, Verdict,
 };
+pub use plan::{Plan, PlannedCap, PlannedPayment, PlannedPrincipal, PlannedRail, PlannedRetry};
 pub use principal::{Binding, PrincipalBinding, PrincipalPolicy};
 pub use retry::RetryPolicy;
 pub use rust_decimal::Decimal;
