@@ -84,6 +84,7 @@
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `durable` | `Store::open`: a store in a file, which all processes of a machine share: the ledger, and reports that survive |
+//! | `operator` | `AdminTopUp` and `Client::top_up`: tops up wallets with the admin secret, within the caps and by the ledger. For operators; agents ask a [`TopUpService`] |
 //! | `x402-evm` | `ClientBuilder::x402`: pays a 402 of the open x402 protocol, versions 1 and 2, in USDC on Base, Avalanche or Polygon; `LocalSigner`, `RemoteSigner`, `Network` |
 
 #![forbid(unsafe_code)]
@@ -126,6 +127,8 @@ pub use outcome::{
     Flushed, HandedOver, Outbox, OutboxEntry, Outcome, OutcomeCounters, ReportFuture, Reported, Ticket,
     TrackedRoute,
 };
+#[cfg(feature = "operator")]
+pub use payment::wallet::operator::{AdminTopUp, TopUpOrder};
 #[cfg(feature = "x402-evm")]
 pub use payment::x402::{
     eip712::{Address, ParseAddressError},

@@ -38,6 +38,8 @@ pub use providers::{Provider, Providers};
 pub use ranking::{Components, ProviderMetrics, Ranking, RawMetrics};
 pub(crate) use route::Integration;
 pub use route::{Route, RuledOut};
+#[cfg(feature = "operator")]
+pub(crate) use route_request::check_key;
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 
