@@ -23,7 +23,8 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Environment: AMPLY_API_KEY, AMPLY_BASE_URL, AMPLY_TIMEOUT, AMPLY_CA_BUNDLE, AMPLY_STORE; with `--pay` \
-AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_X402_KEY, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD. A \
+AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_X402_KEY, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD; with \
+`wallet topup` AMPLY_ADMIN_SECRET. A \
 flag goes before its variable; of the amounts the smaller one holds.
 
 Exit codes: 0 ok, 1 not there or a local problem, 2 bad usage or a refused request, 3 key not accepted, 4 payment \
@@ -137,7 +138,7 @@ pub(crate) enum Command {
     Status,
     /// Show public totals of the platform
     PlatformMetrics,
-    /// Show what the wallet holds
+    /// Show what the wallet holds, or top it up
     #[command(subcommand)]
     Wallet(WalletCommand),
     /// Show what was paid from this machine, and clear up what is not known
@@ -179,6 +180,9 @@ impl Args {
         }
         if global.sandbox && global.store.is_some() {
             return refuse("`--sandbox` cannot be used with `--store`: its ledger ends with the process");
+        }
+        if let Command::Wallet(WalletCommand::Topup(topup)) = &self.command {
+            topup.check(global)?;
         }
         if global.quiet && global.verbose > 0 {
             return refuse("`--quiet` cannot be used with `--verbose`");

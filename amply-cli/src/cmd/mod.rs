@@ -1,10 +1,12 @@
 //! One file per command: its arguments, and what it prints.
 
 mod audit;
+mod explain;
 mod health;
 mod outbox;
 mod outcome;
 mod payments;
+mod plan;
 mod platform_metrics;
 mod providers;
 mod route;
@@ -41,6 +43,7 @@ pub(crate) enum Job<'a> {
     Status,
     PlatformMetrics,
     WalletBalance,
+    WalletTopUp(Box<wallet::Planned>),
     Payments(&'a PaymentsCommand),
     Sandbox(&'a SandboxArgs),
 }
@@ -58,6 +61,9 @@ pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed
         Command::Status => Job::Status,
         Command::PlatformMetrics => Job::PlatformMetrics,
         Command::Wallet(WalletCommand::Balance) => Job::WalletBalance,
+        Command::Wallet(WalletCommand::Topup(topup)) => {
+            Job::WalletTopUp(Box::new(topup.plan(&args.global, term)?))
+        }
         Command::Payments(payments) => Job::Payments(payments),
         Command::Sandbox(sandbox) => Job::Sandbox(sandbox),
     })
@@ -78,16 +84,20 @@ pub(crate) async fn run(
         Job::Route(planned) => std::mem::take(&mut planned.setup),
         Job::Run(planned) => std::mem::take(&mut planned.route.setup),
         Job::Outcome(planned) => planned.setup(),
+        Job::WalletTopUp(planned) => std::mem::take(&mut planned.setup),
         _ => Setup::default(),
     };
     let key_from = session::key_from(global);
     let session = or_ctrl_c(Session::open(global, key, setup, term)).await;
     let session = session.map_err(|failed| failed.naming_key(key_from))?;
     let done = match job {
+        Job::Run(planned) if planned.route.is_dry_run => {
+            or_ctrl_c(route::show_plan(&session, &planned.route, key_from, term)).await.map(done)
+        }
         // Ctrl-C is its command's, once that runs.
         Job::Run(planned) => run::run(&session, *planned, term).await,
         job => {
-            let ended = or_ctrl_c(with(&session, job, term)).await;
+            let ended = or_ctrl_c(with(&session, job, key_from, term)).await;
             let_payment_end(&session, term).await;
             ended.map(done)
         }
@@ -95,8 +105,11 @@ pub(crate) async fn run(
     done.map_err(|failed| failed.naming_key(key_from))
 }
 
-async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed> {
+async fn with(session: &Session, job: Job<'_>, key_from: Option<&str>, term: &Term) -> Result<(), Failed> {
     match job {
+        Job::Route(planned) if planned.is_dry_run => {
+            route::show_plan(session, &planned, key_from, term).await
+        }
         Job::Route(planned) => route::run(session, *planned, term).await,
         Job::Outcome(planned) => outcome::run(session, *planned, term).await,
         Job::Audit(args) => audit::run(session, args, term).await,
@@ -105,6 +118,7 @@ async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed
         Job::Status => status::run(session, term).await,
         Job::PlatformMetrics => platform_metrics::run(session, term).await,
         Job::WalletBalance => wallet::balance(session, term).await,
+        Job::WalletTopUp(planned) => wallet::top_up(session, *planned, term).await,
         // Have ended above.
         Job::Run(_) | Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
     }

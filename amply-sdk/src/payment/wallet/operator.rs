@@ -162,8 +162,11 @@ impl TopUpOrder {
         self
     }
 
-    /// Refuses what cannot be meant.
-    fn check(&self) -> Result<(), Error> {
+    /// Refuses what cannot be meant. [`Client::top_up`] does this before anything else.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the first field that is wrong.
+    pub fn validate(&self) -> Result<(), Error> {
         let amount = self.amount;
         if !amount.is_positive() {
             return Err(Error::invalid(
@@ -218,7 +221,7 @@ impl Client {
     /// [`Error::PaymentUnknown`] when money may have moved, and while another payment of this wallet is open;
     /// [`Error::PaymentRefused`] when the billing status cannot be had; [`Error::Store`]. The example is at [`AdminTopUp`].
     pub async fn top_up(&self, order: TopUpOrder) -> Result<Payment, Error> {
-        order.check()?;
+        order.validate()?;
         self.check_open()?;
         let payers = self.payers.as_ref().filter(|payers| payers.wallet.is_some());
         let Some((payers, coordinator)) = payers.and_then(|payers| Some((payers, payers.wallet.as_ref()?)))
@@ -260,10 +263,10 @@ mod tests {
             (order().reason("x".repeat(501)), "reason is longer than 500"),
             (order().idempotency_key("a b"), "idempotency_key holds a character"),
         ] {
-            let error = order.check().unwrap_err().to_string();
+            let error = order.validate().unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
-        assert!(order().principal_id("prn_1").reason("budget for März").check().is_ok());
+        assert!(order().principal_id("prn_1").reason("budget for März").validate().is_ok());
     }
 
     #[test]
