@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             place.cost_per_1m_dims_usd.unwrap_or_default(),
         );
     }
-    println!("{}", route.explain().unwrap_or_default());
+    println!("{}", route.why_text().unwrap_or_default());
 
     // An error is one enum; displayed, it says what to do.
     if let Err(error) = client.route_task(RouteRequest::new("store 1M vectors").dimension(0)).await {

@@ -23,8 +23,9 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Environment: AMPLY_API_KEY, AMPLY_BASE_URL, AMPLY_TIMEOUT, AMPLY_CA_BUNDLE, AMPLY_STORE; with `--pay` \
-AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_X402_KEY, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD; \
-for `signup` AMPLY_SIGNUP_TOKEN. A flag goes before its variable; of the amounts the smaller one holds.
+AMPLY_TOPUP_URL, AMPLY_TOPUP_TOKEN, AMPLY_X402_KEY, AMPLY_MAX_TOPUP_USD, AMPLY_MAX_REQUEST_USD, AMPLY_MAX_DAILY_USD; for \
+`signup` AMPLY_SIGNUP_TOKEN; for `wallet topup` AMPLY_ADMIN_SECRET. A flag goes before its variable; of the amounts the \
+smaller one holds.
 
 Exit codes: 0 ok, 1 not there or a local problem, 2 bad usage or a refused request, 3 key not accepted, 4 payment \
 needed, 5 not allowed, 6 rate limit or quota, 7 no answer, 8 the server failed, 9 not an Amply answer, 130 Ctrl-C; \
@@ -144,7 +145,7 @@ pub(crate) enum Command {
     /// Show and change what the server keeps for executions
     #[command(subcommand)]
     Credentials(CredentialsCommand),
-    /// Show what the wallet holds
+    /// Show what the wallet holds, or top it up
     #[command(subcommand)]
     Wallet(WalletCommand),
     /// Show what was paid from this machine, and clear up what is not known
@@ -193,6 +194,9 @@ impl Args {
         }
         if global.sandbox && global.store.is_some() {
             return refuse("`--sandbox` cannot be used with `--store`: its ledger ends with the process");
+        }
+        if let Command::Wallet(WalletCommand::Topup(topup)) = &self.command {
+            topup.check(global)?;
         }
         if global.quiet && global.verbose > 0 {
             return refuse("`--quiet` cannot be used with `--verbose`");

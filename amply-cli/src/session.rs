@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use amply_sandbox::{NanoUsd, OpenPayments, Sandbox};
 use amply_sdk::{Binding, Client, ClientBuilder, Error, PrincipalBinding, PrincipalPolicy, Store, env};
@@ -65,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) reports: Reports,
     /// Of the embedded sandbox: whether agents may sign up.
     pub(crate) agent_signup: bool,
+    /// Nothing is sent, and no store is made.
+    pub(crate) is_dry_run: bool,
 }
 
 impl Session {
@@ -108,11 +110,14 @@ impl Session {
         });
         let (mut unpaid, mut longest, mut kept) = (None, None, None);
         match (setup.means, &sandbox) {
-            (Some(Means::Named { payers, caps, store }), _) => match place::open(store).await {
+            (Some(Means::Named { payers, caps, store }), _) => match open(store, setup.is_dry_run).await {
                 Ok(store) => {
                     longest = Some(payers.longest());
-                    kept = Some(store.clone());
-                    builder = payers.pay_for(builder, caps.policy(), term);
+                    // Where there is no store nothing was spent yet.
+                    let policy = caps.policy();
+                    let policy = if store.is_some() { policy } else { policy.per_process_only() };
+                    kept = store;
+                    builder = payers.pay_for(builder, policy, term);
                 }
                 Err(error) => {
                     term.warn(&format!("nothing will be paid: {}", error.message()));
@@ -124,7 +129,15 @@ impl Session {
                 longest = Some(payers.longest());
                 builder = payers.pay_for(builder, caps.policy().per_process_only(), term);
             }
+            (Some(Means::SandboxAdmin { caps }), Some(sandbox)) => {
+                let payers = Payers::of_sandbox_admin(sandbox)?;
+                longest = Some(payers.longest());
+                builder = payers.pay_for(builder, caps.policy().per_process_only(), term);
+            }
             _ => {}
+        }
+        if setup.is_dry_run {
+            builder = builder.plans_only();
         }
         if kept.is_none() && sandbox.is_none() {
             kept = store_of_reports(global, setup.reports, term).await?;
@@ -181,6 +194,14 @@ impl Session {
     }
 }
 
+/// The store of payments. One that is not there is not made only to look at it.
+async fn open(file: Result<PathBuf, Error>, is_dry_run: bool) -> Result<Option<Store>, Error> {
+    match is_dry_run {
+        true => place::open_if_there(file?).await,
+        false => place::open(file).await.map(Some),
+    }
+}
+
 async fn store_of_reports(global: &Global, reports: Reports, term: &Term) -> Result<Option<Store>, Failed> {
     let file = || place::of_store(global.store.as_ref());
     let opened = match reports {
@@ -231,6 +252,11 @@ pub(crate) fn task_from_stdin() -> Result<String, Failed> {
 /// A ticket, from standard input.
 pub(crate) fn ticket_from_stdin() -> Result<String, Failed> {
     read_stdin("the ticket", MAX_TICKET)
+}
+
+/// The admin secret, from standard input.
+pub(crate) fn admin_secret_from_stdin() -> Result<String, Failed> {
+    read_stdin("the admin secret", MAX_KEY)
 }
 
 /// The secret of a credential, from standard input.

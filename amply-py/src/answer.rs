@@ -208,7 +208,7 @@ pub(crate) fn read_route<'py>(py: Python<'py>, text: &str) -> PyResult<Reading<'
         fields.set_item("reasons", provider.reasons)?;
         ruled_out.append(fields)?;
     }
-    Ok((rankings, route.explain(), ruled_out))
+    Ok((rankings, route.why_text(), ruled_out))
 }
 
 type Reading<'py> = (Bound<'py, PyList>, Option<String>, Bound<'py, PyList>);

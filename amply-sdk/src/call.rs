@@ -30,7 +30,7 @@ impl Client {
     /// `POST /route`, which may cost money and counts for a principal.
     pub(crate) async fn route(&self, request: &RouteRequest) -> Result<Answer<Route>, Error> {
         request.validate()?;
-        self.refuse_unbound()?;
+        self.refusal_for_want_of_a_principal().map_or(Ok(()), Err)?;
         let key = request.own_idempotency_key().map(str::to_owned);
         let body = encode(request)?;
         let reply = self.send_paid(&Endpoint::ROUTE, body, key, Concealed::default()).await?;
@@ -44,7 +44,7 @@ impl Client {
     /// `POST /route/execute`: a route, by the same rules, and its execution.
     pub(crate) async fn execution(&self, request: &ExecuteRequest) -> Result<Answer<Execution>, Error> {
         request.validate()?;
-        self.refuse_unbound()?;
+        self.refusal_for_want_of_a_principal().map_or(Ok(()), Err)?;
         let key = request.own_idempotency_key().map(str::to_owned);
         let body = encode_secretly(request)?;
         let concealed = Concealed::in_failures(request.secrets());
@@ -62,13 +62,13 @@ impl Client {
         }
     }
 
-    /// What is known to bind nobody is refused before it costs anything.
-    fn refuse_unbound(&self) -> Result<(), Error> {
-        if self.options.principal == PrincipalPolicy::Require && self.key_kind() != Some(KeyKind::User) {
-            let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind());
-            return Err(Error::PrincipalNotBound { binding: Box::new(binding), answer: None });
+    /// What is known to bind nobody is refused before it costs anything, where the policy requires a principal.
+    pub(crate) fn refusal_for_want_of_a_principal(&self) -> Option<Error> {
+        if self.options.principal != PrincipalPolicy::Require || self.key_kind() == Some(KeyKind::User) {
+            return None;
         }
-        Ok(())
+        let binding = PrincipalBinding::read(&HeaderMap::new(), None, self.key_kind());
+        Some(Error::PrincipalNotBound { binding: Box::new(binding), answer: None })
     }
 
     /// Applies the policy to an answer; whose it was, where that is not acceptable. The answer is then in the error, and never
@@ -214,7 +214,7 @@ impl Client {
         Ok(Request { method, url, body, repeat, stake, idempotency_key, concealed })
     }
 
-    fn check_open(&self) -> Result<(), Error> {
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
         match self.is_closed.load(Ordering::Relaxed) {
             true => Err(Error::config("the client is closed; make a new one")),
             false => Ok(()),

@@ -22,6 +22,7 @@ impl Endpoint {
     pub(crate) const AGENT: Self = Self::get("/agent");
     pub(crate) const AUDIT: Self = Self::get("/route/audit");
     pub(crate) const BILLING_STATUS: Self = Self::get("/billing/status");
+    #[cfg_attr(not(feature = "operator"), allow(dead_code, reason = "asked by operators alone"))]
     pub(crate) const BILLING_TOPUP: Self =
         Self::post("/billing/topup", Repeat::NeverWhenUnknown, Stake::Money);
     pub(crate) const CREDENTIAL_ADD: Self =

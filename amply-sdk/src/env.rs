@@ -29,6 +29,9 @@ pub const TOPUP_URL: &str = "AMPLY_TOPUP_URL";
 /// The token of that service: a secret. Read by the command.
 pub const TOPUP_TOKEN: &str = "AMPLY_TOPUP_TOKEN";
 
+/// The admin secret, with which `amply wallet topup` credits a wallet: a secret. Read by the command.
+pub const ADMIN_SECRET: &str = "AMPLY_ADMIN_SECRET";
+
 /// The private key that signs payments by the open x402 protocol: a secret, as 64 hexadecimal digits. Read by the command,
 /// where a network is named to pay on.
 pub const X402_KEY: &str = "AMPLY_X402_KEY";

@@ -282,11 +282,14 @@ impl Error {
         }
     }
 
-    /// What the server's 402 asked for; `None` for an error that is none of payment.
+    /// What the server's 402 asked for; `None` for an error that is none of payment, or of a top-up that no 402 asked for.
     pub fn challenge(&self) -> Option<&PaymentChallenge> {
         match self {
             Self::PaymentRequired(challenge) => Some(challenge),
-            _ => self.payment_problem().map(|problem| &problem.challenge),
+            _ => {
+                let challenge = self.payment_problem().map(|problem| &problem.challenge);
+                challenge.filter(|challenge| challenge.failure().meta().status().is_some())
+            }
         }
     }
 

@@ -4,12 +4,14 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 
 /// What the form of a key says about whom it stands for (API documentation, authentication).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum KeyKind {
     /// `amply_sk_` and 32 URL-safe base64 characters: bound to a person's account, its wallet and its history.

@@ -74,11 +74,17 @@
 //! by another process with a [`Ticket`]. A route is reported once; a server that is down is waited for; what is refused is
 //! kept in the [`Outbox`] with the reason, and what is lost is counted.
 //!
+//! # Look before you pay
+//!
+//! [`Client::plan`] says what a route would send, with which kind of key, who would pay and what the caps leave; it sends
+//! nothing. [`Route::explain`] says how the scores were made, and what each provider that lost would need to win.
+//!
 //! # Features
 //!
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `durable` | `Store::open`: a store in a file, which all processes of a machine share: the ledger, and reports that survive |
+//! | `operator` | `AdminTopUp` and `Client::top_up`: tops up wallets with the admin secret, within the caps and by the ledger. For operators; agents ask a [`TopUpService`] |
 //! | `x402-evm` | `ClientBuilder::x402`: pays a 402 of the open x402 protocol, versions 1 and 2, in USDC on Base, Avalanche or Polygon; `LocalSigner`, `RemoteSigner`, `Network` |
 
 #![forbid(unsafe_code)]
@@ -94,11 +100,13 @@ pub mod env;
 mod error;
 mod event;
 mod exchange;
+mod explain;
 mod key;
 mod meta;
 mod money;
 mod outcome;
 mod payment;
+mod plan;
 mod principal;
 mod retry;
 mod secret;
@@ -113,6 +121,7 @@ pub use client::{Client, ClientBuilder, Options};
 pub use credentials::{Credentials, NewCredential, RemovedCredential};
 pub use error::{Error, Failure};
 pub use event::Event;
+pub use explain::{Change, Contribution, Explained, Explanation, ToWin};
 pub use http::{HeaderMap, Method, StatusCode};
 pub use key::{KeyKind, NewKey};
 pub use meta::Meta;
@@ -121,6 +130,8 @@ pub use outcome::{
     Flushed, HandedOver, Outbox, OutboxEntry, Outcome, OutcomeCounters, ReportFuture, Reported, Ticket,
     TrackedRoute,
 };
+#[cfg(feature = "operator")]
+pub use payment::wallet::operator::{AdminTopUp, TopUpOrder};
 #[cfg(feature = "x402-evm")]
 pub use payment::x402::{
     eip712::{Address, ParseAddressError},
@@ -131,6 +142,7 @@ pub use payment::{
     Cap, OpenPayment, PaidAnswer, PaidCall, Payer, Payment, PaymentChallenge, PaymentProblem, PaymentState,
     Payments, Rail, Receipt, Refusal, SpendPolicy, TopUp, TopUpFuture, TopUpRequest, TopUpService, Verdict,
 };
+pub use plan::{Plan, PlannedCap, PlannedPayment, PlannedPrincipal, PlannedRail, PlannedRetry};
 pub use principal::{Binding, PrincipalBinding, PrincipalPolicy};
 pub use retry::RetryPolicy;
 pub use rust_decimal::Decimal;

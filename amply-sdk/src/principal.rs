@@ -4,6 +4,7 @@
 //! disagree the stricter reading wins: a call is bound only when something says so and nothing denies it.
 
 use http::header::HeaderMap;
+use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::key::KeyKind;
@@ -20,7 +21,8 @@ use crate::wire::{Execution, Integration, RawJson, Route, read};
 ///
 /// A call without a key, or with an operator's key, is known to bind none: under `Require` it is refused before it is
 /// sent, and a call without a key is never warned about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PrincipalPolicy {
     /// Do not look.

@@ -204,6 +204,13 @@ impl Transport {
         Err(Fault { kind, effect: Effect::Unknown, detail, head, source })
     }
 
+    /// The headers that a request has, its key and all; what the connection adds by itself is not among them.
+    pub(crate) fn headers(&self, request: &HttpRequest) -> HeaderMap {
+        let mut headers = std::mem::take(self.head(request, request.url.clone()).headers_mut());
+        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers
+    }
+
     fn head(&self, request: &HttpRequest, url: Url) -> reqwest::Request {
         let mut head = reqwest::Request::new(request.method.clone(), url);
         let headers = head.headers_mut();

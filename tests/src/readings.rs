@@ -31,7 +31,7 @@ pub fn route(route: &Route, body: &Json) -> Vec<String> {
     top.raw("filtered_out", route.filtered_out.as_ref());
     top.raw("integration", route.integration.as_ref());
     top.raw("raw_metrics", route.raw_metrics_json());
-    let explained = route.explain();
+    let explained = route.why_text();
     top.compare("why", |why| match why {
         Json::Text(why) if explained.as_ref() != Some(why) => Some(format!("explained as {explained:?}")),
         _ => None,

@@ -4,10 +4,12 @@ mod agent;
 mod audit;
 mod credentials;
 mod execute;
+mod explain;
 mod health;
 mod outbox;
 mod outcome;
 mod payments;
+mod plan;
 mod platform_metrics;
 mod providers;
 mod report;
@@ -55,6 +57,7 @@ pub(crate) enum Job<'a> {
     Report(&'a ReportArgs),
     Credentials(Box<credentials::Planned>),
     WalletBalance,
+    WalletTopUp(Box<wallet::Planned>),
     Payments(&'a PaymentsCommand),
     Sandbox(&'a SandboxArgs),
 }
@@ -77,6 +80,9 @@ pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed
         Command::Report(report) => Job::Report(report),
         Command::Credentials(command) => Job::Credentials(Box::new(command.plan(term)?)),
         Command::Wallet(WalletCommand::Balance) => Job::WalletBalance,
+        Command::Wallet(WalletCommand::Topup(topup)) => {
+            Job::WalletTopUp(Box::new(topup.plan(&args.global, term)?))
+        }
         Command::Payments(payments) => Job::Payments(payments),
         Command::Sandbox(sandbox) => Job::Sandbox(sandbox),
     })
@@ -100,6 +106,7 @@ pub(crate) async fn run(
         Job::Outcome(planned) => planned.setup(),
         Job::Agent => agent::setup(),
         Job::Signup(_) => signup::setup(),
+        Job::WalletTopUp(planned) => std::mem::take(&mut planned.setup),
         _ => Setup::default(),
     };
     // A signup is sent without a key: none of its failures concerns the one that there is.
@@ -107,10 +114,13 @@ pub(crate) async fn run(
     let session = or_ctrl_c(Session::open(global, key, setup, term)).await;
     let session = session.map_err(|failed| failed.naming_key(key_from))?;
     let done = match job {
+        Job::Run(planned) if planned.route.is_dry_run => {
+            or_ctrl_c(route::show_plan(&session, &planned.route, key_from, term)).await.map(done)
+        }
         // Ctrl-C is its command's, once that runs.
         Job::Run(planned) => run::run(&session, *planned, term).await,
         job => {
-            let ended = or_ctrl_c(with(&session, job, term)).await;
+            let ended = or_ctrl_c(with(&session, job, key_from, term)).await;
             let_payment_end(&session, term).await;
             ended.map(done)
         }
@@ -118,8 +128,11 @@ pub(crate) async fn run(
     done.map_err(|failed| failed.naming_key(key_from))
 }
 
-async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed> {
+async fn with(session: &Session, job: Job<'_>, key_from: Option<&str>, term: &Term) -> Result<(), Failed> {
     match job {
+        Job::Route(planned) if planned.is_dry_run => {
+            route::show_plan(session, &planned, key_from, term).await
+        }
         Job::Route(planned) => route::run(session, *planned, term).await,
         Job::Execute(planned) => execute::run(session, *planned, term).await,
         Job::Outcome(planned) => outcome::run(session, *planned, term).await,
@@ -133,6 +146,7 @@ async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed
         Job::Report(args) => report::run(session, args, term).await,
         Job::Credentials(planned) => credentials::run(session, *planned, term).await,
         Job::WalletBalance => wallet::balance(session, term).await,
+        Job::WalletTopUp(planned) => wallet::top_up(session, *planned, term).await,
         // Have ended above.
         Job::Run(_) | Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
     }

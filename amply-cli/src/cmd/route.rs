@@ -8,7 +8,7 @@ use amply_sdk::{
 use anstyle::AnsiColor;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::sandbox;
+use super::{explain, sandbox};
 use crate::args::Global;
 use crate::exit::Failed;
 use crate::pay::{Advice, Means, PayArgs, Place, by_hand};
@@ -24,6 +24,13 @@ pub(crate) struct RouteCommand {
     // Else it would stand below the last heading of what is flattened above.
     #[arg(long, help_heading = None::<&'static str>)]
     track: bool,
+    /// Show how the scores were made and what each provider would need to win: below the answer; as JSON, an object of `route`
+    /// (the server's answer) and `explanation`
+    #[arg(long, help_heading = None::<&'static str>)]
+    explain: bool,
+    /// Show what would be sent, with which kind of key, who would pay, and what the caps leave. Nothing is sent
+    #[arg(long, help_heading = None::<&'static str>, conflicts_with_all = ["track", "explain"])]
+    dry_run: bool,
 }
 
 #[derive(clap::Args)]
@@ -124,6 +131,8 @@ pub(crate) struct Planned {
     pub(super) request: RouteRequest,
     pub(super) is_by_hand: bool,
     is_tracked: bool,
+    is_explained: bool,
+    pub(crate) is_dry_run: bool,
     pub(super) advice: Advice,
     pub(crate) setup: Setup,
 }
@@ -143,7 +152,18 @@ where
 
 impl RouteCommand {
     pub(crate) fn plan(&self, global: &Global, term: &Term) -> Result<Planned, Failed> {
-        Ok(Planned { is_tracked: self.track, ..self.route.plan(global, term)? })
+        let planned = self.route.plan(global, term)?;
+        let planned = if self.dry_run { planned.dry() } else { planned };
+        Ok(Planned { is_tracked: self.track, is_explained: self.explain, ..planned })
+    }
+}
+
+impl Planned {
+    /// The same to be looked at, and not to be sent.
+    pub(crate) fn dry(mut self) -> Self {
+        self.is_dry_run = true;
+        self.setup.is_dry_run = true;
+        self
     }
 }
 
@@ -177,7 +197,15 @@ impl RouteArgs {
         let broke = open.as_ref().map(|_| NanoUsd::default());
         let strict = self.local.strict || open.is_some();
         let setup = Setup { means, strict, balance: self.local.balance.or(broke), open, ..Setup::default() };
-        Ok(Planned { request, is_by_hand, is_tracked: false, advice, setup })
+        Ok(Planned {
+            request,
+            is_by_hand,
+            is_tracked: false,
+            is_explained: false,
+            is_dry_run: false,
+            advice,
+            setup,
+        })
     }
 
     /// The request that was typed, checked.
@@ -227,22 +255,44 @@ impl RouteArgs {
 
 pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Result<(), Failed> {
     let route = answer(session, &planned, term).await?;
+    let explanation = planned.is_explained.then(|| route.explain());
+    let explained = |page: String| match &explanation {
+        Some(explanation) => format!("{page}\n\n{}", explain::page(explanation, term)),
+        None => page,
+    };
+    let explained_json = |json: &str| match &explanation {
+        Some(explanation) => explain::with_explanation(json, explanation),
+        None => json.to_owned(),
+    };
     if !planned.is_tracked {
         return match term.is_json() {
-            true => Ok(term.print_json(route.text())?),
-            false => Ok(term.print(&page(&route, term))?),
+            true => Ok(term.print_json(&explained_json(route.text()))?),
+            false => Ok(term.print(&explained(page(&route, term)))?),
         };
     }
     let tracked = session.client.track(route);
     match (term.is_json(), ticket_of(&tracked, term)) {
-        (true, ticket) => Ok(term.print_json(&with_ticket(tracked.text(), ticket.as_ref()))?),
-        (false, None) => Ok(term.print(&page(&tracked, term))?),
+        (true, ticket) => {
+            Ok(term.print_json(&explained_json(&with_ticket(tracked.text(), ticket.as_ref())))?)
+        }
+        (false, None) => Ok(term.print(&explained(page(&tracked, term)))?),
         // In one piece on a line of its own, however long: it is to be copied.
         (false, Some(ticket)) => {
-            let page = page(&tracked, term);
+            let page = explained(page(&tracked, term));
             Ok(term.print(&format!("{page}\n\nTicket for `amply outcome --ticket`:\n{ticket}"))?)
         }
     }
+}
+
+/// What would be asked. Nothing is.
+pub(crate) async fn show_plan(
+    session: &Session,
+    planned: &Planned,
+    key_from: Option<&str>,
+    term: &Term,
+) -> Result<(), Failed> {
+    let plan = session.client.plan(&planned.request).await?;
+    super::plan::show(&plan, key_from, planned.is_by_hand, term)
 }
 
 /// The route that was planned, with what is to be said beside it.
@@ -354,7 +404,7 @@ pub(crate) fn page(route: &Route, term: &Term) -> String {
     let summary = format!("{}{}{}", recommended, cost.unwrap_or_default(), p99.unwrap_or_default());
     let summary = table::wrapped(&format!("Recommended: {summary}"), term.width());
     paragraphs.push(term.styled(anstyle::Style::new().bold(), &summary));
-    if let Some(why) = route.explain() {
+    if let Some(why) = route.why_text() {
         paragraphs.push(table::wrapped(&why, term.width()));
     }
     let ruled_out = route.ruled_out();

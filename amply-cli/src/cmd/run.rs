@@ -29,6 +29,9 @@ const REPORT_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) route: RouteArgs,
+    /// Show what would be sent for the route, as `amply route --dry-run` does. Nothing is sent, and the command is not run
+    #[arg(long, help_heading = None::<&'static str>)]
+    dry_run: bool,
     /// The command that does the task, and its arguments
     #[arg(last = true, required = true, value_name = "CMD", help_heading = None::<&'static str>)]
     command: Vec<OsString>,
@@ -55,7 +58,11 @@ impl RunArgs {
             child::check(program)?;
         }
         let mut route = self.route.plan(global, term)?;
-        route.setup.reports = Reports::KeptWherePossible;
+        if self.dry_run {
+            route = route.dry();
+        } else {
+            route.setup.reports = Reports::KeptWherePossible;
+        }
         Ok(Planned { route, command: self.command.clone() })
     }
 }

@@ -44,11 +44,7 @@ impl PayArgs {
             ("--max-request-usd", self.max_request_usd),
             ("--max-daily-usd", self.max_daily_usd),
         ];
-        for (flag, amount) in caps {
-            if let Some(amount) = amount.filter(|amount| !amount.is_positive()) {
-                return Err(Failed::Usage(format!("`{flag}` is {amount} USD; it must be above 0")));
-            }
-        }
+        check_caps(&caps)?;
         let typed = caps.iter().find(|(_, amount)| amount.is_some()).map(|(flag, _)| *flag);
         let typed = self.x402_network.first().map(|_| "--x402-network").or(typed);
         let typed = self.topup_url.as_ref().map(|_| "--topup-url").or(typed);
@@ -73,4 +69,14 @@ impl PayArgs {
         }
         networks
     }
+}
+
+/// Refuses a cap under which nothing could be paid.
+pub(crate) fn check_caps(caps: &[(&str, Option<Usd>)]) -> Result<(), Failed> {
+    for (flag, amount) in caps {
+        if let Some(amount) = amount.filter(|amount| !amount.is_positive()) {
+            return Err(Failed::Usage(format!("`{flag}` is {amount} USD; it must be above 0")));
+        }
+    }
+    Ok(())
 }

@@ -24,22 +24,10 @@ struct Setting {
 
 impl Caps {
     pub(crate) fn read(args: &PayArgs, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, Failed> {
-        let smaller = |typed: Option<Usd>, flag, name| {
-            let typed = typed.map(|amount| Setting { amount, set_by: flag });
-            let read = variable(name).map(|text| amount(name, text)).transpose()?;
-            let read = read.map(|amount| Setting { amount, set_by: name });
-            // Of two that are equal the flag, which is at hand.
-            Ok::<_, Failed>(typed.into_iter().chain(read).min_by_key(|cap| cap.amount))
-        };
-        let per_topup = smaller(args.max_topup_usd, "`--max-topup-usd`", env::MAX_TOPUP_USD)?;
-        let per_request = smaller(args.max_request_usd, "`--max-request-usd`", env::MAX_REQUEST_USD)?;
-        let per_day = smaller(args.max_daily_usd, "`--max-daily-usd`", env::MAX_DAILY_USD)?;
-        let per_day = per_day.ok_or_else(|| {
-            Failed::Usage(format!(
-                "`--pay` has no cap over time; add one for a day, like `--max-daily-usd 5`, or set {}",
-                env::MAX_DAILY_USD
-            ))
-        })?;
+        let per_topup = smaller(args.max_topup_usd, "`--max-topup-usd`", env::MAX_TOPUP_USD, variable)?;
+        let per_request =
+            smaller(args.max_request_usd, "`--max-request-usd`", env::MAX_REQUEST_USD, variable)?;
+        let per_day = over_time("`--pay`", args.max_daily_usd, variable)?;
         if per_request.is_none() && !args.x402_network.is_empty() {
             return Err(Failed::Usage(format!(
                 "`--x402-network` has no cap for a route, whose price the server says; add one, like `--max-request-usd 0.10`, \
@@ -48,6 +36,17 @@ impl Caps {
             )));
         }
         Ok(Self { per_topup, per_request, per_day })
+    }
+
+    /// The caps of a top-up that is ordered.
+    pub(crate) fn of_topup(
+        max_topup_usd: Option<Usd>,
+        max_daily_usd: Option<Usd>,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Failed> {
+        let per_topup = smaller(max_topup_usd, "`--max-topup-usd`", env::MAX_TOPUP_USD, variable)?;
+        let per_day = over_time("`amply wallet topup`", max_daily_usd, variable)?;
+        Ok(Self { per_topup, per_request: None, per_day })
     }
 
     pub(crate) fn policy(&self) -> SpendPolicy {
@@ -70,6 +69,34 @@ impl Caps {
             _ => None,
         }
     }
+}
+
+/// Of what was typed and what the environment says the smaller one.
+fn smaller(
+    typed: Option<Usd>,
+    flag: &'static str,
+    name: &'static str,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Option<Setting>, Failed> {
+    let typed = typed.map(|amount| Setting { amount, set_by: flag });
+    let read = variable(name).map(|text| amount(name, text)).transpose()?;
+    let read = read.map(|amount| Setting { amount, set_by: name });
+    // Of two that are equal the flag, which is at hand.
+    Ok(typed.into_iter().chain(read).min_by_key(|cap| cap.amount))
+}
+
+/// The cap of a day, which must be there.
+fn over_time(
+    what: &str,
+    typed: Option<Usd>,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Setting, Failed> {
+    smaller(typed, "`--max-daily-usd`", env::MAX_DAILY_USD, variable)?.ok_or_else(|| {
+        Failed::Usage(format!(
+            "{what} has no cap over time; add one for a day, like `--max-daily-usd 5`, or set {}",
+            env::MAX_DAILY_USD
+        ))
+    })
 }
 
 fn amount(name: &'static str, text: OsString) -> Result<Usd, Failed> {

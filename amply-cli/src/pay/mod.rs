@@ -14,16 +14,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use amply_sandbox::Sandbox;
-use amply_sdk::{Address, ClientBuilder, Error, Network, Signer, SpendPolicy, TopUpService, env};
+use amply_sdk::{Address, AdminTopUp, ClientBuilder, Error, Network, Signer, SpendPolicy, TopUpService, env};
 use zeroize::Zeroizing;
 
 pub(crate) use self::advice::Advice;
-pub(crate) use self::args::PayArgs;
+pub(crate) use self::args::{PayArgs, check_caps};
 pub(crate) use self::by_hand::by_hand;
 pub(crate) use self::caps::Caps;
 use self::notes::tell;
 pub(crate) use self::x402::X402;
 use crate::exit::Failed;
+use crate::table::one_line;
 use crate::term::Term;
 
 /// How long the service may take for one top-up, and the signer for one signature.
@@ -37,6 +38,8 @@ pub(crate) enum Means {
     Named { payers: Payers, caps: Caps, store: Result<PathBuf, Error> },
     /// The embedded sandbox itself, within caps of this process: by x402 where a network was named, else by its service.
     Sandbox { networks: Vec<Network>, caps: Caps },
+    /// The embedded sandbox, with its admin secret.
+    SandboxAdmin { caps: Caps },
     /// The person at the terminal. No payment of ours: no ledger, no cap.
     ByHand,
 }
@@ -45,6 +48,7 @@ pub(crate) enum Means {
 pub(crate) struct Payers {
     service: Option<Box<TopUpService>>,
     x402: Option<Box<X402>>,
+    admin: Option<AdminTopUp>,
 }
 
 /// Where `--pay` is used.
@@ -86,12 +90,32 @@ impl Means {
             networks => Some(Box::new(X402::of_environment(networks)?)),
         };
         let store = crate::place::of_store(place.store);
-        Ok(Some(Self::Named { payers: Payers { service, x402 }, caps, store }))
+        Ok(Some(Self::Named { payers: Payers { service, x402, admin: None }, caps, store }))
+    }
+
+    /// The admin secret, for a top-up that is ordered; `None` is the embedded sandbox's own.
+    pub(crate) fn of_admin(
+        secret: Option<Zeroizing<String>>,
+        caps: Caps,
+        store: Option<&PathBuf>,
+    ) -> Result<Self, Failed> {
+        let Some(mut secret) = secret else { return Ok(Self::SandboxAdmin { caps }) };
+        // The payer clears its memory, too.
+        let mut admin = AdminTopUp::new(std::mem::take(&mut *secret))?;
+        if let Some(file) = variable(env::CA_BUNDLE) {
+            let pem = std::fs::read(&file).map_err(|error| {
+                let file = one_line(&file.to_string_lossy());
+                Failed::Usage(format!("the CA bundle `{file}` of {} cannot be read: {error}", env::CA_BUNDLE))
+            })?;
+            admin = admin.ca_certificate(pem)?;
+        }
+        let payers = Payers { service: None, x402: None, admin: Some(admin) };
+        Ok(Self::Named { payers, caps, store: crate::place::of_store(store) })
     }
 
     pub(crate) fn caps(&self) -> Option<&Caps> {
         match self {
-            Self::Named { caps, .. } | Self::Sandbox { caps, .. } => Some(caps),
+            Self::Named { caps, .. } | Self::Sandbox { caps, .. } | Self::SandboxAdmin { caps } => Some(caps),
             Self::ByHand => None,
         }
     }
@@ -118,7 +142,7 @@ impl Means {
         match self {
             Self::Named { payers, .. } => payers.service.is_some(),
             Self::Sandbox { networks, .. } => networks.is_empty(),
-            Self::ByHand => false,
+            Self::SandboxAdmin { .. } | Self::ByHand => false,
         }
     }
 }
@@ -129,10 +153,19 @@ impl Payers {
         Ok(match networks.is_empty() {
             true => {
                 let service = TopUpService::new(sandbox.topup_url())?.token(sandbox.topup_token())?;
-                Self { service: Some(Box::new(service)), x402: None }
+                Self { service: Some(Box::new(service)), x402: None, admin: None }
             }
-            false => Self { service: None, x402: Some(Box::new(X402::of_sandbox(sandbox, networks)?)) },
+            false => {
+                let x402 = Some(Box::new(X402::of_sandbox(sandbox, networks)?));
+                Self { service: None, x402, admin: None }
+            }
         })
+    }
+
+    /// Who orders a top-up at the embedded sandbox.
+    pub(crate) fn of_sandbox_admin(sandbox: &Sandbox) -> Result<Self, Error> {
+        let admin = Some(AdminTopUp::new(sandbox.admin_secret())?);
+        Ok(Self { service: None, x402: None, admin })
     }
 
     /// What may be running when the command ends, in words, and how long at most.
@@ -153,6 +186,9 @@ impl Payers {
         let (term, key_from) = (*term, self.x402.as_ref().map(|x402| x402.key_from));
         if let Some(service) = self.service {
             builder = builder.wallet_payer(*service);
+        }
+        if let Some(admin) = self.admin {
+            builder = builder.wallet_payer(admin);
         }
         if let Some(x402) = self.x402 {
             builder = builder.x402(x402.signer, x402.networks);
@@ -194,7 +230,7 @@ fn service(url: &str) -> Result<TopUpService, Failed> {
 }
 
 /// From the environment alone: an argument shows in the list of processes.
-fn secret(name: &str) -> Result<Option<Zeroizing<String>>, Failed> {
+pub(crate) fn secret(name: &str) -> Result<Option<Zeroizing<String>>, Failed> {
     let Some(secret) = variable(name) else { return Ok(None) };
     match secret.into_string() {
         Ok(secret) => Ok(Some(Zeroizing::new(secret))),
@@ -205,7 +241,7 @@ fn secret(name: &str) -> Result<Option<Zeroizing<String>>, Failed> {
     }
 }
 
-fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 

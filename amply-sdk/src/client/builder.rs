@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -50,6 +51,7 @@ pub struct ClientBuilder {
     payer_timeout: Option<Duration>,
     payment_headroom: Option<Duration>,
     reports: ReportLimits,
+    plans_only: bool,
 }
 
 /// A value, or why it is none: told at `build`, unless something else is set in its place by then.
@@ -207,6 +209,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Makes a client for a dry run: it answers [`Client::plan`] and sends nothing. What an earlier process left open is not
+    /// looked after, no report is delivered, and every call is [`Error::Config`].
+    pub fn plans_only(mut self) -> Self {
+        self.plans_only = true;
+        self
+    }
+
     /// Checks the settings and makes the client. Nothing is sent, but for two things: where a payer is set and the store has
     /// a payment of this wallet that an earlier process left open, it is looked after in the background; and reports that
     /// an earlier process with the same key left in a store in a file are delivered there.
@@ -254,6 +263,7 @@ impl ClientBuilder {
         }
         let key_hash = key.as_ref().map(ApiKey::hash).unwrap_or_default().to_owned();
         let reports_of = key_hash.clone();
+        let policy = self.policy.clone().map(Arc::new);
         let payers = match (self.payer.is_some() || self.open.is_some(), self.policy) {
             (false, _) => None,
             (true, None) => {
@@ -316,18 +326,23 @@ impl ClientBuilder {
             self.reports,
         );
         // Nothing is left that could refuse this client.
-        if let Some(wallet) = payers.as_ref().and_then(|payers| payers.wallet.as_ref()) {
-            wallet.recover();
+        if self.plans_only {
+            reporter.shut();
+        } else {
+            if let Some(wallet) = payers.as_ref().and_then(|payers| payers.wallet.as_ref()) {
+                wallet.recover();
+            }
+            reporter.recover();
         }
-        reporter.recover();
         Ok(Client {
             exchange,
             options,
             has_warned: Arc::default(),
-            is_closed: Arc::default(),
+            is_closed: Arc::new(AtomicBool::new(self.plans_only)),
             observer: self.observer,
             store,
             payers,
+            policy,
             reporter,
         })
     }

@@ -24,7 +24,7 @@ use crate::event::Observer;
 use crate::exchange::Exchange;
 use crate::key::KeyKind;
 use crate::outcome::Reporter;
-use crate::payment::{Clock, Ledger, Payers, Payments};
+use crate::payment::{Clock, Ledger, Payers, Payments, SpendPolicy};
 use crate::store::Store;
 use crate::wire::{BillingStatus, Health, OpenApi, PlatformMetrics, Providers, Route, RouteRequest, Status};
 
@@ -36,7 +36,7 @@ use crate::wire::{BillingStatus, Health, OpenApi, PlatformMetrics, Providers, Ro
 /// # let sandbox = amply_sandbox::Sandbox::builder().start().await?;
 /// let client = amply_sdk::Client::builder().base_url(sandbox.url()).api_key(sandbox.user_key()).build()?;
 /// let route = client.route_task("store 1M 1536-dim vectors").await?;
-/// println!("use {}: {}", route.recommended, route.explain().unwrap_or_default());
+/// println!("use {}: {}", route.recommended, route.why_text().unwrap_or_default());
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub struct Client {
     pub(crate) store: Store,
     /// Who pays; `None` where nobody may.
     pub(crate) payers: Option<Arc<Payers>>,
+    /// What may be spent, where that was said.
+    pub(crate) policy: Option<Arc<SpendPolicy>>,
     /// Where reports of outcomes go.
     pub(crate) reporter: Reporter,
 }

@@ -92,6 +92,11 @@ impl Reporter {
         }
     }
 
+    /// Takes no report, from the start.
+    pub(crate) fn shut(&self) {
+        self.0.shared.is_closed.store(true, Ordering::Release);
+    }
+
     /// Hands a report over into memory: it never waits, and needs neither the store nor the network.
     pub(crate) fn hand_over(&self, bound: Arc<Bound>, outcome: Outcome) -> Result<HandedOver, Error> {
         outcome.check()?;

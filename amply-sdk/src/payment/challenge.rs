@@ -256,6 +256,26 @@ impl PaymentChallenge {
         }
     }
 
+    /// Where nothing was asked for: somebody ordered a top-up.
+    #[cfg(feature = "operator")]
+    pub(super) fn none(failure: Failure) -> Self {
+        Self {
+            shortfall_usd: None,
+            balance_usd: None,
+            amount_usd: None,
+            currency: None,
+            expires_at: None,
+            challenge_id: None,
+            spec: None,
+            top_up_url: None,
+            offers: Vec::new(),
+            x402: None,
+            refusals: Vec::new(),
+            expires_ms: None,
+            failure,
+        }
+    }
+
     /// Why this client would not pay it, whatever its policy allows; empty where it would.
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals

@@ -113,6 +113,14 @@ pub(crate) struct Over {
     pub(crate) needed: Option<Usd>,
 }
 
+/// How the books stand before a payment.
+#[derive(Debug)]
+pub(crate) struct Outlook {
+    pub(crate) blocked: Option<String>,
+    pub(crate) spent: Usd,
+    pub(crate) open: Option<Payment>,
+}
+
 /// How asking a payer ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ended {
@@ -364,6 +372,21 @@ impl Ledger {
             let was_blocked = rows.block()?.is_some();
             rows.unblock()?;
             Ok(was_blocked)
+        })
+        .await
+    }
+
+    /// What is known before anything is paid: what today has cost, what keeps payments from being made, and which payment of
+    /// this wallet is open.
+    pub(crate) async fn outlook(&self, wallet: Option<WalletId>) -> Result<Outlook, Error> {
+        let books = self.books();
+        self.transaction(move |rows| {
+            let blocked = rows.block()?.map(|block| block.reason);
+            let open = match &wallet {
+                Some(wallet) => books.open_for(rows, wallet, None)?,
+                None => None,
+            };
+            Ok(Outlook { blocked, spent: books.spent_today(rows)?.1, open })
         })
         .await
     }

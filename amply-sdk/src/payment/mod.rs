@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub use self::challenge::{PaymentChallenge, Refusal};
 pub(crate) use self::flow::{Ask, pay_and_ask_again};
-pub(crate) use self::ledger::{Clock, Ledger};
+pub(crate) use self::ledger::{Clock, Ledger, Outlook, Over};
 pub(crate) use self::open::{OpenBuilder, OpenSetup};
 pub(crate) use self::payers::Payers;
 pub use self::payments::Payments;
@@ -40,7 +40,7 @@ fn patience() -> impl Iterator<Item = Duration> {
 }
 
 /// A payment that nothing but the store can refuse.
-#[cfg(all(test, feature = "durable"))]
+#[cfg(test)]
 pub(crate) fn wanted_for_tests(amount: crate::money::Usd) -> ledger::Wanted {
     ledger::Wanted {
         wallet: WalletId { base_url: "http://127.0.0.1:9".to_owned(), key_hash: "key".to_owned() },

@@ -21,6 +21,9 @@ pub(crate) trait OpenRail: Send + Sync {
     /// Whether a 402 asks for a payment of this kind.
     fn is_asked_for(&self, headers: &HeaderMap, body: &Bytes) -> bool;
 
+    /// Who pays, and on which networks, the preferred one first.
+    fn payer(&self) -> (String, Vec<String>);
+
     /// Begins to pay. It goes on whatever becomes of the call.
     fn pay(self: Arc<Self>, order: Order) -> Running;
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::ledger::Over;
 use crate::error::Error;
 use crate::money::Usd;
@@ -30,7 +32,8 @@ pub struct SpendPolicy {
 }
 
 /// A limit of a [`SpendPolicy`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cap {
     /// What one top-up may take.
@@ -160,6 +163,13 @@ impl SpendPolicy {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Each cap that is set, and what it leaves after so much was spent today. Of one request and one top-up nothing is used yet.
+    pub(crate) fn outlook(&self, spent: Usd) -> Vec<Over> {
+        let request =
+            self.per_request.map(|limit| Over { cap: Cap::PerRequest, limit, left: limit, needed: None });
+        request.into_iter().chain(self.allowed(spent)).collect()
     }
 
     /// What each cap leaves for one top-up, after so much was spent today.

@@ -6,6 +6,8 @@ use super::challenge::{PaymentChallenge, Refusal};
 use super::ledger::Over;
 use super::record::{Payment, PaymentState};
 use super::wallet::Ending;
+#[cfg(feature = "operator")]
+use super::wallet::Unfilled;
 use crate::error::{Error, Failure};
 use crate::money::Usd;
 use crate::text::one_line;
@@ -13,7 +15,7 @@ use crate::text::one_line;
 /// What is known about a call that a payment did not bring to an answer. The call itself was not charged.
 #[non_exhaustive]
 pub struct PaymentProblem {
-    /// What the server asked for, last.
+    /// What the server asked for, last; without anything in it where a top-up was ordered and no 402 came.
     pub challenge: PaymentChallenge,
     /// The payment in question; `None` where none was begun.
     pub payment: Option<Box<Payment>>,
@@ -150,6 +152,56 @@ pub(super) fn ended(ending: Ending, challenge: PaymentChallenge, now_ms: i64) ->
         Ending::BeingBegun => being_begun(challenge),
         Ending::Store(message) => Error::Store(message),
         Ending::Config(message) => Error::Config(message),
+    }
+}
+
+/// The error of a top-up that was ordered, without a 402. `request` is its method and URL.
+#[cfg(feature = "operator")]
+pub(super) fn without_a_call(unfilled: Unfilled, request: String, now_ms: i64) -> Error {
+    let challenge = PaymentChallenge::none(Failure {
+        meta: crate::meta::Meta::default(),
+        request,
+        detail: "no 402 came; the top-up was ordered".to_owned(),
+        code: None,
+        hint: None,
+        body: bytes::Bytes::new(),
+        may_have_been_charged: false,
+        source: None,
+    });
+    match unfilled {
+        Unfilled::NoPayee => Error::invalid(
+            "principal_id",
+            "nobody says whose wallet is to be topped up: the key belongs to none; name its principal_id",
+        ),
+        Unfilled::Held(payment) => {
+            let Payment { id, amount, .. } = &*payment;
+            let age = age(now_ms.saturating_sub(payment.created_ms));
+            let (message, hint) = match payment.is_running() {
+                true => (
+                    format!(
+                        "a top-up of {amount} USD is being made for this wallet (payment {id}); no other was begun"
+                    ),
+                    format!("wait until it has ended; see `amply payments show {id}`"),
+                ),
+                false => (
+                    format!(
+                        "a top-up of {amount} USD may have been made {age} ago (payment {id}), and nothing tells; no other was begun"
+                    ),
+                    format!(
+                        "find out, then `amply payments resolve {id} settled` or `rejected`, and order it again if need be"
+                    ),
+                ),
+            };
+            Error::PaymentUnknown(Box::new(PaymentProblem::of(challenge, payment, message, hint)))
+        }
+        Unfilled::Ended(Ending::Refused(reasons)) => {
+            let said: Vec<String> = reasons.iter().map(Refusal::to_string).collect();
+            let message = format!("the wallet was not topped up: {}", said.join("; "));
+            let hint = "nothing was paid; name whose wallet it is (principal_id), or mend the call to /billing/status";
+            let problem = PaymentProblem::new(challenge, message, hint);
+            Error::PaymentRefused { reasons, problem: Box::new(problem) }
+        }
+        Unfilled::Ended(ending) => ended(ending, challenge, now_ms),
     }
 }
 

@@ -66,6 +66,10 @@ impl RetryPolicy {
         self
     }
 
+    pub(crate) fn repeats_ambiguous(&self) -> bool {
+        self.repeat_ambiguous
+    }
+
     pub(crate) fn attempts(&self) -> u32 {
         self.max_attempts
     }

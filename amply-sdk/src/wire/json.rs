@@ -28,6 +28,11 @@ impl RawJson {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// JSON that this crate has written.
+    pub(crate) fn written(json: Bytes) -> Self {
+        Self(json)
+    }
+
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.0
     }

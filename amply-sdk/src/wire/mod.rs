@@ -52,6 +52,8 @@ pub use providers::{Provider, Providers};
 pub use ranking::{Components, ProviderMetrics, Ranking, RawMetrics};
 pub(crate) use route::Integration;
 pub use route::{Route, RuledOut};
+#[cfg(feature = "operator")]
+pub(crate) use route_request::check_key;
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub(crate) use savings::SavingsQuery;
 pub use savings::{Period, SavingsReport, SavingsTotals};

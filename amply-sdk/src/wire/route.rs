@@ -27,7 +27,7 @@ pub struct Route {
     pub success_rate_last_24h: Option<f64>,
     /// The share of calls that succeeded there in the last 7 days.
     pub success_rate_last_7d: Option<f64>,
-    /// Why this provider: a sentence on the servers seen so far, but any JSON is kept. See [`explain`](Self::explain).
+    /// Why this provider: a sentence on the servers seen so far, but any JSON is kept. See [`why_text`](Self::why_text).
     pub why: Option<RawJson>,
     /// The id to report the outcome under; also the id of the request.
     pub route_id: Option<String>,
@@ -82,8 +82,9 @@ impl Route {
         self.raw_metrics.as_ref()
     }
 
-    /// Why this provider was recommended, in words.
-    pub fn explain(&self) -> Option<String> {
+    /// Why this provider was recommended, in the server's words. How the scores were made is in
+    /// [`explain`](Self::explain).
+    pub fn why_text(&self) -> Option<String> {
         let why = self.why.as_ref()?;
         if let Some(reasons) = read::<Vec<RawJson>>(why) {
             return Some(reasons.iter().map(words).collect::<Vec<_>>().join("; "));

@@ -315,7 +315,7 @@ fn at_least_zero(field: &'static str, amount: Option<Usd>) -> Result<(), Error> 
     }
 }
 
-fn check_key(key: &str) -> Result<(), Error> {
+pub(crate) fn check_key(key: &str) -> Result<(), Error> {
     let refuse = |why: &str| Err(Error::invalid("idempotency_key", format!("idempotency_key {why}")));
     match key.len() {
         0 => refuse("is empty; leave it out, or give 1 to 255 visible ASCII characters"),

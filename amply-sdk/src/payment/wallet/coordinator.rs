@@ -3,6 +3,9 @@
 //!
 //! The rounds run on the background runtime. A call that is cancelled or runs out of time ends its waiting, never a payment.
 
+#[cfg(feature = "operator")]
+mod order;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +13,8 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+#[cfg(feature = "operator")]
+pub(crate) use self::order::Unfilled;
 use super::look::{Look, Looked};
 use super::payer::{Payer, Promise, TopUp, TopUpRequest};
 use crate::error::Error;
@@ -210,6 +215,15 @@ impl Coordinator {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.0.setup.ledger
+    }
+
+    pub(crate) fn wallet(&self) -> &WalletId {
+        &self.0.setup.wallet
+    }
+
+    /// Who pays, for people.
+    pub(crate) fn payer_name(&self) -> String {
+        self.0.setup.payer.name()
     }
 
     pub(crate) fn observer(&self) -> &Observer {

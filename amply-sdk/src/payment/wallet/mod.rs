@@ -2,9 +2,13 @@
 
 mod coordinator;
 mod look;
+#[cfg(feature = "operator")]
+pub(crate) mod operator;
 mod payer;
 mod service;
 
+#[cfg(feature = "operator")]
+pub(crate) use self::coordinator::Unfilled;
 pub(crate) use self::coordinator::{Coordinator, Ending, Limits, Need, Paid, Setup, Verdict};
 pub(crate) use self::look::BillingStatusLook;
 #[cfg(test)]

@@ -37,6 +37,11 @@ pub trait Payer: Send + Sync + 'static {
     /// Tops up the wallet by exactly what is asked for.
     fn top_up<'a>(&'a self, request: &'a TopUpRequest) -> TopUpFuture<'a>;
 
+    /// Who it is, for people: shown in a [`Plan`](crate::Plan). No secret must be in it.
+    fn name(&self) -> String {
+        "a payer of this program".to_owned()
+    }
+
     /// How long after a first request the same request, under the same idempotency key, is certain to pay no second time.
     /// Within it the client may ask again what became of a payment. `None`, the default: never. It needs an
     /// [`identity`](Self::identity).

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{Method, StatusCode};
+use reqwest::Url;
 use serde::Serialize;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -79,6 +80,24 @@ impl TopUpService {
     }
 
     async fn ask(&self, request: &TopUpRequest) -> TopUp {
+        let secret = self.token.as_ref().map(|token| token.as_str());
+        let url = self.transport.base().url().clone();
+        Asked { who: "the top-up service", transport: &self.transport, url, secret }.ask(request).await
+    }
+}
+
+/// Somebody who tops up over HTTP, and the secret that they know us by.
+pub(super) struct Asked<'a> {
+    /// In words.
+    pub(super) who: &'static str,
+    pub(super) transport: &'a Transport,
+    pub(super) url: Url,
+    pub(super) secret: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// Asks once, by the closed list of [`TopUpService`].
+    pub(super) async fn ask(self, request: &TopUpRequest) -> TopUp {
         let body = Body {
             amount_usd: request.amount_usd,
             principal_id: request.principal_id.as_deref(),
@@ -92,7 +111,7 @@ impl TopUpService {
         };
         let http = HttpRequest {
             method: Method::POST,
-            url: self.transport.base().url().clone(),
+            url: self.url,
             body: Some(Bytes::from(body)),
             idempotency_key: Some(idempotency_key),
             payment: None,
@@ -100,7 +119,7 @@ impl TopUpService {
             concealed: Concealed::default(),
         };
         match self.transport.send(&http, Instant::now() + LIMIT).await {
-            Ok(answer) => judge(&answer, self.token.as_ref().map(|token| token.as_str())),
+            Ok(answer) => judge(self.who, &answer, self.secret),
             Err(fault) if fault.effect == Effect::None => TopUp::Rejected(fault.detail),
             Err(fault) => TopUp::Unknown(fault.detail),
         }
@@ -114,6 +133,10 @@ impl Payer for TopUpService {
 
     fn idempotent_for(&self) -> Option<Duration> {
         Some(IDEMPOTENT_FOR)
+    }
+
+    fn name(&self) -> String {
+        format!("the top-up service {}", self.transport.base().as_str())
     }
 
     /// The service at its URL, whatever the token.
@@ -139,12 +162,12 @@ struct Body<'a> {
 
 /// A closed list: what is on none of its lines is unknown. Nothing that is kept of the answer has the token in it, though the
 /// service may repeat what it was sent.
-fn judge(answer: &HttpAnswer, token: Option<&str>) -> TopUp {
+fn judge(who: &str, answer: &HttpAnswer, token: Option<&str>) -> TopUp {
     let status = answer.status;
     let text = one_line(&without(token, &String::from_utf8_lossy(&answer.body)), 200);
     let said = match text.is_empty() {
-        true => format!("the top-up service answered {}", status.as_u16()),
-        false => format!("the top-up service answered {}: {text}", status.as_u16()),
+        true => format!("{who} answered {}", status.as_u16()),
+        false => format!("{who} answered {}: {text}", status.as_u16()),
     };
     match status {
         status if status.is_success() => match receipt(&answer.body, token) {
@@ -188,7 +211,11 @@ mod tests {
     fn judged(status: u16, body: &str) -> TopUp {
         let body = Bytes::copy_from_slice(body.as_bytes());
         let status = StatusCode::from_u16(status).unwrap();
-        judge(&HttpAnswer { status, headers: HeaderMap::new(), body }, Some("s3cret/token"))
+        judge(
+            "the top-up service",
+            &HttpAnswer { status, headers: HeaderMap::new(), body },
+            Some("s3cret/token"),
+        )
     }
 
     #[test]

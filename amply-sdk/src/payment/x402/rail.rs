@@ -81,6 +81,11 @@ impl OpenRail for X402Rail {
         !matches!(OfferSet::read(headers, body), Ok(None))
     }
 
+    fn payer(&self) -> (String, Vec<String>) {
+        let networks = self.0.networks.iter().map(ToString::to_string).collect();
+        (self.0.signer.address().to_string(), networks)
+    }
+
     fn pay(self: Arc<Self>, order: Order) -> Running {
         let (tell, ended) = oneshot::channel();
         let stage = Arc::new(Stage::default());
