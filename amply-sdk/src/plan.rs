@@ -14,6 +14,7 @@ use crate::key::KeyKind;
 use crate::money::Usd;
 use crate::payment::{Cap, Outlook, Payers, Rail, SpendPolicy};
 use crate::principal::PrincipalPolicy;
+use crate::secret::Concealed;
 use crate::wire::{RawJson, RouteRequest};
 
 /// What a route would send and who would pay for it, from [`Client::plan`]. No secret is in it. As JSON: the same names,
@@ -141,7 +142,15 @@ impl Client {
         let has_own_key = own_key.is_some();
         let Endpoint { method, path, repeat, stake } = Endpoint::ROUTE;
         let url = self.exchange.transport().base().join(path)?;
-        let call = Request { method, url, body: Some(body.clone()), repeat, stake, idempotency_key: own_key };
+        let call = Request {
+            method,
+            url,
+            body: Some(body.clone()),
+            repeat,
+            stake,
+            idempotency_key: own_key,
+            concealed: Concealed::default(),
+        };
         let http = self.exchange.begin(call, &self.options).request();
         let refusal = self.refusal_for_want_of_a_principal();
         let options = &self.options;

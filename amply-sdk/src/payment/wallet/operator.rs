@@ -107,7 +107,8 @@ impl AdminTopUp {
         let tls =
             if base.is_https() { tls::system_trust(self.certificates.clone())? } else { tls::no_trust()? };
         let authorization = Some(key::bearer(self.secret.clone(), SECRET)?);
-        Transport::new(Settings { base, authorization, tls, connect_timeout: Duration::from_secs(5) })
+        let connect_timeout = Duration::from_secs(5);
+        Transport::new(Settings { base, authorization, signup_token: None, tls, connect_timeout })
     }
 }
 
