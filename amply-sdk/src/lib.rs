@@ -88,6 +88,8 @@ mod background;
 mod base_url;
 mod call;
 mod client;
+mod contract;
+mod drift;
 mod endpoint;
 pub mod env;
 mod error;
@@ -108,6 +110,7 @@ mod wire;
 
 pub use answer::{Answer, FromAnswer};
 pub use client::{Client, ClientBuilder, Options};
+pub use drift::{Drift, DriftKind, DriftPlace};
 pub use error::{Error, Failure};
 pub use event::Event;
 pub use http::{HeaderMap, Method, StatusCode};

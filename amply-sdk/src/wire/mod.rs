@@ -17,6 +17,7 @@ mod providers;
 mod ranking;
 mod route;
 mod route_request;
+mod shape;
 mod status;
 
 pub use audit::{Audit, AuditProof, AuditedOutcome, AuditedRoute};
@@ -29,7 +30,7 @@ pub(crate) use json::First;
 #[cfg(test)]
 pub(crate) use json::raw;
 pub use json::{Extra, RawJson};
-pub(crate) use json::{exact_usd, read};
+pub(crate) use json::{FromJson, exact_usd, read};
 pub use openapi::{OpenApi, Operation};
 pub use outcome::OutcomeReceipt;
 pub(crate) use outcome::{OutcomeBody, RouteOutcomeBody};
@@ -39,6 +40,7 @@ pub use ranking::{Components, ProviderMetrics, Ranking, RawMetrics};
 pub(crate) use route::Integration;
 pub use route::{Route, RuledOut};
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
+pub(crate) use shape::Shape;
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};
 
 fields::deserialize_by_fields!(
