@@ -1,7 +1,9 @@
 //! One file per command: its arguments, and what it prints.
 
+mod api;
 mod audit;
 mod health;
+mod openapi;
 mod outbox;
 mod outcome;
 mod payments;
@@ -15,7 +17,9 @@ mod wallet;
 
 use std::process::ExitCode;
 
+pub(crate) use self::api::ApiArgs;
 pub(crate) use self::audit::AuditArgs;
+pub(crate) use self::openapi::OpenApiArgs;
 pub(crate) use self::outbox::OutboxCommand;
 pub(crate) use self::outcome::OutcomeArgs;
 pub(crate) use self::payments::PaymentsCommand;
@@ -40,6 +44,8 @@ pub(crate) enum Job<'a> {
     Health,
     Status,
     PlatformMetrics,
+    OpenApi(&'a OpenApiArgs),
+    Api(Box<api::Planned>),
     WalletBalance,
     Payments(&'a PaymentsCommand),
     Sandbox(&'a SandboxArgs),
@@ -57,6 +63,8 @@ pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed
         Command::Health => Job::Health,
         Command::Status => Job::Status,
         Command::PlatformMetrics => Job::PlatformMetrics,
+        Command::OpenApi(openapi) => Job::OpenApi(openapi),
+        Command::Api(api) => Job::Api(Box::new(api.plan()?)),
         Command::Wallet(WalletCommand::Balance) => Job::WalletBalance,
         Command::Payments(payments) => Job::Payments(payments),
         Command::Sandbox(sandbox) => Job::Sandbox(sandbox),
@@ -86,6 +94,8 @@ pub(crate) async fn run(
     let done = match job {
         // Ctrl-C is its command's, once that runs.
         Job::Run(planned) => run::run(&session, *planned, term).await,
+        // What it found is in its exit code.
+        Job::OpenApi(args) => or_ctrl_c(openapi::run(&session, args, term)).await,
         job => {
             let ended = or_ctrl_c(with(&session, job, term)).await;
             let_payment_end(&session, term).await;
@@ -104,8 +114,9 @@ async fn with(session: &Session, job: Job<'_>, term: &Term) -> Result<(), Failed
         Job::Health => health::run(session, term).await,
         Job::Status => status::run(session, term).await,
         Job::PlatformMetrics => platform_metrics::run(session, term).await,
+        Job::Api(planned) => api::run(session, *planned, term).await,
         Job::WalletBalance => wallet::balance(session, term).await,
         // Have ended above.
-        Job::Run(_) | Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
+        Job::OpenApi(_) | Job::Run(_) | Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
     }
 }
