@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{
-    AuditArgs, CredentialsCommand, ExecuteArgs, OutboxCommand, OutcomeArgs, PaymentsCommand, ReportArgs,
-    RouteArgs, RouteCommand, RunArgs, SandboxArgs, SignupArgs, WalletCommand,
+    ApiArgs, AuditArgs, CredentialsCommand, ExecuteArgs, OpenApiArgs, OutboxCommand, OutcomeArgs,
+    PaymentsCommand, ReportArgs, RouteArgs, RouteCommand, RunArgs, SandboxArgs, SignupArgs, WalletCommand,
 };
 use crate::exit::Failed;
 
@@ -47,6 +47,9 @@ pub(crate) struct Global {
     /// Print the server's JSON (also when the output is no terminal)
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Print what a jq expression makes of that JSON: texts as they are, all else as JSON, one value a line
+    #[arg(long, global = true, value_name = "EXPR")]
+    pub(crate) jq: Option<String>,
     /// The file that keeps what was paid and what is to be reported, else one in your folder for state
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
@@ -140,6 +143,11 @@ pub(crate) enum Command {
     Status,
     /// Show public totals of the platform
     PlatformMetrics,
+    /// Show what the server says of itself, or how that and this client differ
+    #[command(name = "openapi")]
+    OpenApi(OpenApiArgs),
+    /// Make any other call, with the key
+    Api(ApiArgs),
     /// Show what routes cost and saved in a period
     Report(ReportArgs),
     /// Show and change what the server keeps for executions
@@ -201,7 +209,15 @@ impl Args {
         if global.quiet && global.verbose > 0 {
             return refuse("`--quiet` cannot be used with `--verbose`");
         }
+        if global.jq.is_some() && matches!(self.command, Command::Run(_)) {
+            return refuse("`--jq` cannot be used with `amply run`: its command has standard output");
+        }
         let route = match &self.command {
+            Command::Api(api) if global.api_key_stdin && api.reads_stdin() => {
+                return refuse(
+                    "`--api-key-stdin` cannot be used with `--input -`: both would read standard input",
+                );
+            }
             Command::Route(command) => &command.route,
             Command::Execute(execute) => {
                 execute.check(global)?;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::args;
 use crate::cmd::page_of_answer;
+use crate::jq::{At, NotPrinted, Wrong};
 use crate::table;
 use crate::term::{Term, write_stderr};
 
@@ -22,6 +23,10 @@ pub(crate) enum Failed {
     Call { error: Box<Error>, hint: Option<String> },
     /// What was typed cannot be meant.
     Usage(String),
+    /// The expression of `--jq` cannot be meant.
+    Expression(Wrong),
+    /// The expression of `--jq` does not fit the answer, which is here: it may have been paid for.
+    Jq { why: String, answer: String },
     /// Something on this machine.
     Local(String),
     /// The command of `amply run` could not begin; with what a shell's exit code would be.
@@ -42,7 +47,11 @@ impl From<Error> for Failed {
 
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
-        Self::Output(error)
+        match error.downcast::<NotPrinted>() {
+            Ok(NotPrinted::Wrong { why, answer }) => Self::Jq { why, answer },
+            Ok(NotPrinted::Interrupted) => Self::Interrupted(None),
+            Err(error) => Self::Output(error),
+        }
     }
 }
 
@@ -94,6 +103,13 @@ impl Failed {
                     write_stderr(&format!("\nThe answer was:\n\n{}\n", page_of_answer(answer, term)));
                 }
             }
+            Self::Expression(Wrong { at: Some(at), .. }) => {
+                term.error(&format!("{}\n\n{}", self.message(), at.shown), None);
+            }
+            Self::Jq { answer, .. } => {
+                term.error(&self.message(), self.hint().as_deref());
+                term.answer(answer);
+            }
             _ => term.error(&self.message(), self.hint().as_deref()),
         }
         ExitCode::from(code)
@@ -102,8 +118,8 @@ impl Failed {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Interrupted(_) => 130,
-            Self::Usage(_) => 2,
-            Self::Local(_) | Self::Undelivered { .. } | Self::Output(_) => 1,
+            Self::Usage(_) | Self::Expression(_) => 2,
+            Self::Jq { .. } | Self::Local(_) | Self::Undelivered { .. } | Self::Output(_) => 1,
             Self::NoCommand { exit_code, .. } => *exit_code,
             Self::Call { error, .. } => match error.code() {
                 "config" | "invalid_request" | "rejected" => 2,
@@ -127,7 +143,8 @@ impl Failed {
     fn code(&self) -> &'static str {
         match self {
             Self::Call { error, .. } => error.code(),
-            Self::Usage(_) => "usage",
+            Self::Usage(_) | Self::Expression(_) => "usage",
+            Self::Jq { .. } => "jq",
             Self::Local(_) => "local",
             Self::NoCommand { .. } => "command",
             Self::Undelivered { .. } => "undelivered",
@@ -140,6 +157,14 @@ impl Failed {
         match self {
             Self::Call { error, .. } => error.message(),
             Self::Usage(message) | Self::Local(message) | Self::NoCommand { message, .. } => message.clone(),
+            Self::Expression(Wrong { why, at }) => {
+                let place = at.as_ref().map(|at| match at.line {
+                    1 => format!(" at column {}", at.column),
+                    line => format!(" at line {line}, column {}", at.column),
+                });
+                format!("the `--jq` expression is wrong{}: {why}", place.unwrap_or_default())
+            }
+            Self::Jq { why, .. } => format!("the `--jq` expression does not fit the answer: {why}"),
             Self::Undelivered { delivered, left, why } => {
                 let delivered =
                     if *delivered > 0 { format!("{delivered} delivered, ") } else { String::new() };
@@ -168,6 +193,10 @@ impl Failed {
                     .to_owned(),
             ),
             Self::Call { error, .. } => error.hint().map(str::to_owned),
+            Self::Jq { .. } => Some(
+                "mend the expression with the answer that follows; the call was made, and another one may cost again"
+                    .to_owned(),
+            ),
             Self::Undelivered { .. } => Some("they stay there; run `amply outbox flush` again".to_owned()),
             Self::Usage(_) => Some("`amply --help` shows what can be typed".to_owned()),
             _ => None,
@@ -203,9 +232,16 @@ impl Failed {
                 Self::Undelivered { left, .. } => Some(*left),
                 _ => None,
             },
+            at: match self {
+                Self::Expression(Wrong { at, .. }) => at.as_ref(),
+                _ => None,
+            },
             challenge: call.and_then(Error::challenge).map(ChallengeJson::of),
             // It may hold an answer that was paid for, or what is to be paid.
-            body: call.and_then(|error| error.body()).map(String::from_utf8_lossy),
+            body: match self {
+                Self::Jq { answer, .. } => Some(answer.into()),
+                _ => call.and_then(|error| error.body()).map(String::from_utf8_lossy),
+            },
         };
         // Texts and numbers can always be written.
         serde_json::to_string(&Wrapped { error }).unwrap_or_default()
@@ -243,6 +279,8 @@ struct ErrorJson<'a> {
     cap: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<&'a At>,
     #[serde(skip_serializing_if = "Option::is_none")]
     challenge: Option<ChallengeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]

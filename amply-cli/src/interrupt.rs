@@ -1,5 +1,8 @@
 //! Ctrl-C: it ends the waiting for an answer, and never a payment that runs.
 
+use std::io;
+use std::pin::pin;
+use std::thread;
 use std::time::Duration;
 
 use tokio::signal::ctrl_c;
@@ -21,6 +24,31 @@ pub(crate) async fn or_ctrl_c<T>(work: impl Future<Output = Result<T, Failed>>) 
         done = work => done,
         _ = ctrl_c() => Err(Failed::Interrupted(None)),
     }
+}
+
+/// Listens for Ctrl-C on a thread of its own, for work that holds up the one that listens else. `listens` is called first.
+pub(crate) fn on_ctrl_c(
+    listens: impl FnOnce() + Send + 'static,
+    is_pressed: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    #[cfg(unix)]
+    if crate::child::ignored().contains(signal_hook::consts::SIGINT) {
+        listens();
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listen = async {
+        let mut pressed = pin!(ctrl_c());
+        tokio::select! {
+            biased;
+            _ = &mut pressed => return is_pressed(),
+            () = std::future::ready(()) => listens(),
+        }
+        if pressed.await.is_ok() {
+            is_pressed();
+        }
+    };
+    thread::Builder::new().spawn(move || runtime.block_on(listen)).map(drop)
 }
 
 /// Waits for the end of a payment that runs, whose own limit bounds it. Ctrl-C ends that at once; the payment is unknown then.

@@ -7,6 +7,7 @@ mod child;
 mod cmd;
 mod exit;
 mod interrupt;
+mod jq;
 mod pay;
 mod place;
 mod prompt;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, term: &Term) -> Result<ExitCode, Failed> {
     args.check()?;
+    if let Some(expression) = &args.global.jq {
+        jq::check(expression)?;
+    }
     if args.global.verbose > 0 {
         verbose::show_attempts();
     }

@@ -249,6 +249,11 @@ pub(crate) fn task_from_stdin() -> Result<String, Failed> {
     read_stdin("the task", MAX_TASK)
 }
 
+/// The body of a call, from standard input.
+pub(crate) fn body_from_stdin(most: usize) -> Result<String, Failed> {
+    read_stdin("the body", most)
+}
+
 /// A ticket, from standard input.
 pub(crate) fn ticket_from_stdin() -> Result<String, Failed> {
     read_stdin("the ticket", MAX_TICKET)

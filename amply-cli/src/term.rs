@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::Style;
 
 use crate::args::{Color, Global};
+use crate::jq;
 
 /// The width of a page where the terminal does not tell.
 const DEFAULT_WIDTH: usize = 80;
@@ -22,6 +23,8 @@ pub(crate) struct Term {
     stdout_is_terminal: bool,
     stdout_has_color: bool,
     stderr_has_color: bool,
+    /// What is applied to JSON before it is printed.
+    jq: Option<&'static str>,
 }
 
 impl Term {
@@ -30,7 +33,7 @@ impl Term {
         // What a program reads from standard error is an error and nothing else.
         let quiet = global.quiet || global.json;
         Self {
-            json: global.json || !stdout_is_terminal,
+            json: global.json || global.jq.is_some() || !stdout_is_terminal,
             errors_as_json: global.json,
             quiet,
             stderr_is_terminal: io::stderr().is_terminal(),
@@ -39,6 +42,8 @@ impl Term {
             stdout_is_terminal,
             stdout_has_color: has_color(global.color, stdout_is_terminal),
             stderr_has_color: has_color(global.color, io::stderr().is_terminal()),
+            // Once for a process, and for all of it.
+            jq: global.jq.clone().map(|expression| &*expression.leak()),
         }
     }
 
@@ -70,12 +75,21 @@ impl Term {
         out.flush()
     }
 
-    /// Prints JSON as it came. On a terminal, what would act on it is written as an escape of JSON.
+    /// Prints JSON: as it came, or what the expression of `--jq` makes of it. On a terminal, what would act on it is written as
+    /// an escape of JSON. All JSON that is data goes through here.
     pub(crate) fn print_json(&self, text: &str) -> io::Result<()> {
-        match self.stdout_is_terminal {
-            true => self.print(&escaped(text)),
-            false => self.print(text),
+        match (self.jq, self.stdout_is_terminal) {
+            (Some(expression), is_terminal) => jq::print(expression, text, is_terminal),
+            (None, true) => self.print(&escaped(text)),
+            (None, false) => self.print(text),
         }
+    }
+
+    /// Prints lines that stand before the data, as they are.
+    pub(crate) fn print_head(&self, lines: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(amply_sdk::printable(lines).as_bytes())?;
+        out.flush()
     }
 
     /// Text for standard output, in a style where colour is on.
@@ -137,6 +151,11 @@ impl Term {
             write_stderr("\n");
             self.say("hint", anstyle::AnsiColor::Green, hint);
         }
+    }
+
+    /// Shows an answer below an error, on standard error: standard output is for what was asked for.
+    pub(crate) fn answer(&self, json: &str) {
+        write_stderr(&format!("\nThe answer was:\n\n{}\n", escaped(json.trim_end())));
     }
 
     /// Prints an error as one line of JSON, on standard error.

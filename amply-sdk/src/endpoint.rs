@@ -55,29 +55,30 @@ impl Endpoint {
 }
 
 #[cfg(test)]
+pub(crate) const ALL: [Endpoint; 18] = [
+    Endpoint::AGENT,
+    Endpoint::AUDIT,
+    Endpoint::BILLING_STATUS,
+    Endpoint::BILLING_TOPUP,
+    Endpoint::CREDENTIAL_ADD,
+    Endpoint::CREDENTIAL_LIST,
+    Endpoint::CREDENTIAL_REMOVE,
+    Endpoint::EXECUTE,
+    Endpoint::HEALTH,
+    Endpoint::OPENAPI,
+    Endpoint::OUTCOME,
+    Endpoint::PLATFORM_METRICS,
+    Endpoint::PROVIDERS,
+    Endpoint::REPORT,
+    Endpoint::ROUTE,
+    Endpoint::ROUTE_OUTCOME,
+    Endpoint::SIGNUP,
+    Endpoint::STATUS,
+];
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    const ALL: [Endpoint; 18] = [
-        Endpoint::AGENT,
-        Endpoint::AUDIT,
-        Endpoint::BILLING_STATUS,
-        Endpoint::BILLING_TOPUP,
-        Endpoint::CREDENTIAL_ADD,
-        Endpoint::CREDENTIAL_LIST,
-        Endpoint::CREDENTIAL_REMOVE,
-        Endpoint::EXECUTE,
-        Endpoint::HEALTH,
-        Endpoint::OPENAPI,
-        Endpoint::OUTCOME,
-        Endpoint::PLATFORM_METRICS,
-        Endpoint::PROVIDERS,
-        Endpoint::REPORT,
-        Endpoint::ROUTE,
-        Endpoint::ROUTE_OUTCOME,
-        Endpoint::SIGNUP,
-        Endpoint::STATUS,
-    ];
 
     #[test]
     fn the_documented_table_is_this_one() {

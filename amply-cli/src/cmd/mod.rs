@@ -1,11 +1,13 @@
 //! One file per command: its arguments, and what it prints.
 
 mod agent;
+mod api;
 mod audit;
 mod credentials;
 mod execute;
 mod explain;
 mod health;
+mod openapi;
 mod outbox;
 mod outcome;
 mod payments;
@@ -22,9 +24,11 @@ mod wallet;
 
 use std::process::ExitCode;
 
+pub(crate) use self::api::ApiArgs;
 pub(crate) use self::audit::AuditArgs;
 pub(crate) use self::credentials::CredentialsCommand;
 pub(crate) use self::execute::{ExecuteArgs, page_of_answer};
+pub(crate) use self::openapi::OpenApiArgs;
 pub(crate) use self::outbox::OutboxCommand;
 pub(crate) use self::outcome::OutcomeArgs;
 pub(crate) use self::payments::PaymentsCommand;
@@ -56,6 +60,8 @@ pub(crate) enum Job<'a> {
     PlatformMetrics,
     Report(&'a ReportArgs),
     Credentials(Box<credentials::Planned>),
+    OpenApi(&'a OpenApiArgs),
+    Api(Box<api::Planned>),
     WalletBalance,
     WalletTopUp(Box<wallet::Planned>),
     Payments(&'a PaymentsCommand),
@@ -79,6 +85,8 @@ pub(crate) fn prepare<'a>(args: &'a Args, term: &Term) -> Result<Job<'a>, Failed
         Command::PlatformMetrics => Job::PlatformMetrics,
         Command::Report(report) => Job::Report(report),
         Command::Credentials(command) => Job::Credentials(Box::new(command.plan(term)?)),
+        Command::OpenApi(openapi) => Job::OpenApi(openapi),
+        Command::Api(api) => Job::Api(Box::new(api.plan()?)),
         Command::Wallet(WalletCommand::Balance) => Job::WalletBalance,
         Command::Wallet(WalletCommand::Topup(topup)) => {
             Job::WalletTopUp(Box::new(topup.plan(&args.global, term)?))
@@ -119,6 +127,8 @@ pub(crate) async fn run(
         }
         // Ctrl-C is its command's, once that runs.
         Job::Run(planned) => run::run(&session, *planned, term).await,
+        // What it found is in its exit code.
+        Job::OpenApi(args) => or_ctrl_c(openapi::run(&session, args, term)).await,
         job => {
             let ended = or_ctrl_c(with(&session, job, key_from, term)).await;
             let_payment_end(&session, term).await;
@@ -145,9 +155,10 @@ async fn with(session: &Session, job: Job<'_>, key_from: Option<&str>, term: &Te
         Job::PlatformMetrics => platform_metrics::run(session, term).await,
         Job::Report(args) => report::run(session, args, term).await,
         Job::Credentials(planned) => credentials::run(session, *planned, term).await,
+        Job::Api(planned) => api::run(session, *planned, term).await,
         Job::WalletBalance => wallet::balance(session, term).await,
         Job::WalletTopUp(planned) => wallet::top_up(session, *planned, term).await,
         // Have ended above.
-        Job::Run(_) | Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
+        Job::OpenApi(_) | Job::Run(_) | Job::Outbox(_) | Job::Payments(_) | Job::Sandbox(_) => Ok(()),
     }
 }

@@ -179,7 +179,7 @@ pub(crate) async fn run(args: &SandboxArgs, term: &Term) -> Result<(), Failed> {
     ];
     if term.is_json() {
         let line: IndexMap<_, _> = facts.into_iter().collect();
-        term.print(&serde_json::to_string(&line).unwrap_or_default())?;
+        term.print_json(&serde_json::to_string(&line).unwrap_or_default())?;
     } else {
         term.print(&facts.map(|(name, value)| format!("{name}={value}")).join(" "))?;
     }

@@ -1,6 +1,7 @@
 //! One JSON object of an answer, taken apart field by field.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::str::Utf8Error;
 
@@ -10,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::{Extra, FromJson, Part, RawJson};
+use super::shape::{Known, Shape};
 
 /// The deepest nesting that is accepted in an answer; what is deeper would overflow the stack of a naive reader.
 const MAX_DEPTH: usize = 128;
@@ -31,6 +33,8 @@ pub(crate) trait FromFields: Sized {
 pub(crate) struct Fields<'a> {
     body: &'a Bytes,
     entries: Vec<(Cow<'a, str>, &'a str)>,
+    /// Where it is written down what is asked for, instead of giving it.
+    asked: Option<&'a RefCell<Vec<Known>>>,
 }
 
 impl<'a> Fields<'a> {
@@ -40,11 +44,31 @@ impl<'a> Fields<'a> {
     /// When the text is not one JSON object.
     pub(crate) fn parse(body: &'a Bytes, text: &'a str) -> Result<Self, serde_json::Error> {
         let Entries(entries) = serde_json::from_str(text)?;
-        Ok(Self { body, entries })
+        Ok(Self { body, entries, asked: None })
+    }
+
+    /// Fields that write down what is asked of them, and give samples.
+    pub(crate) fn asking(body: &'a Bytes, asked: &'a RefCell<Vec<Known>>) -> Self {
+        Self { body, entries: Vec::new(), asked: Some(asked) }
+    }
+
+    /// Takes a field that has another name at some servers.
+    pub(crate) fn take_either<T: FromJson>(&mut self, name: &str, other: &str) -> Option<T> {
+        match self.asked {
+            Some(asked) => {
+                asked.borrow_mut().push(Known::new(&[name, other], T::shape()));
+                T::sample()
+            }
+            None => self.take(name).or_else(|| self.take(other)),
+        }
     }
 
     /// Takes a field; `None` when it is missing, null, or of a type that cannot be read.
     pub(crate) fn take<T: FromJson>(&mut self, name: &str) -> Option<T> {
+        if let Some(asked) = self.asked {
+            asked.borrow_mut().push(Known::new(&[name], T::shape()));
+            return T::sample();
+        }
         let (_, text) = self.entries.iter().rev().find(|(known, _)| known == name)?;
         let value = match *text {
             "null" => None,
@@ -73,6 +97,14 @@ impl<T: FromFields> FromJson for T {
     fn from_json(part: Part<'_>) -> Option<Self> {
         T::from_fields(Fields::parse(part.body, part.text).ok()?).ok()
     }
+
+    fn shape() -> Shape {
+        Shape::of::<T>().0
+    }
+
+    fn sample() -> Option<Self> {
+        Shape::of::<T>().1.ok()
+    }
 }
 
 /// An object whose names are data.
@@ -88,6 +120,10 @@ impl<T: FromJson> FromJson for IndexMap<String, T> {
             };
         }
         Some(map)
+    }
+
+    fn shape() -> Shape {
+        Shape::Map(Box::new(T::shape()))
     }
 }
 

@@ -54,8 +54,8 @@ pub struct ProviderHealth {
 impl FromFields for ProviderHealth {
     fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
         Ok(Self {
-            id: fields.take("id").or_else(|| fields.take("provider_id")),
-            state: fields.take("state").or_else(|| fields.take("status")),
+            id: fields.take_either("id", "provider_id"),
+            state: fields.take_either("state", "status"),
             last_probe_at: fields.take("last_probe_at"),
             latency_ms: fields.take("latency_ms"),
             extra: fields.rest(),

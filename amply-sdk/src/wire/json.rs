@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::shape::Shape;
 use crate::money::Usd;
 
 /// A JSON value as the server wrote it: a view into the answer, parsed when asked for.
@@ -102,6 +103,16 @@ pub(crate) fn exact_usd(raw: &RawJson) -> Option<Usd> {
 /// How a value of an answer is read; `None` where it cannot be.
 pub(crate) trait FromJson: Sized {
     fn from_json(part: Part<'_>) -> Option<Self>;
+
+    /// What is read within such a value.
+    fn shape() -> Shape {
+        Shape::Value
+    }
+
+    /// Any such value, for a type that reads on only when it has one.
+    fn sample() -> Option<Self> {
+        None
+    }
 }
 
 impl FromJson for RawJson {
@@ -119,6 +130,10 @@ impl FromJson for Value {
 impl FromJson for String {
     fn from_json(part: Part<'_>) -> Option<Self> {
         part.scalar_text().map(Cow::into_owned)
+    }
+
+    fn sample() -> Option<Self> {
+        Some("-".to_owned())
     }
 }
 
@@ -164,6 +179,14 @@ impl<T: FromJson> FromJson for Vec<T> {
     fn from_json(part: Part<'_>) -> Option<Self> {
         let items: Vec<&RawValue> = serde_json::from_str(part.text).ok()?;
         Some(items.into_iter().filter_map(|item| T::from_json(Part { text: item.get(), ..part })).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::List(Box::new(T::shape()))
+    }
+
+    fn sample() -> Option<Self> {
+        Some(T::sample().into_iter().collect())
     }
 }
 

@@ -22,6 +22,7 @@ mod ranking;
 mod route;
 mod route_request;
 mod savings;
+mod shape;
 mod signup;
 mod status;
 
@@ -43,7 +44,7 @@ pub(crate) use json::First;
 #[cfg(test)]
 pub(crate) use json::raw;
 pub use json::{Extra, RawJson};
-pub(crate) use json::{exact_usd, read};
+pub(crate) use json::{FromJson, exact_usd, read};
 pub use openapi::{OpenApi, Operation};
 pub use outcome::OutcomeReceipt;
 pub(crate) use outcome::{OutcomeBody, RouteOutcomeBody};
@@ -57,6 +58,7 @@ pub(crate) use route_request::check_key;
 pub use route_request::{FilterComplexity, RouteRequest, WorkloadType};
 pub(crate) use savings::SavingsQuery;
 pub use savings::{Period, SavingsReport, SavingsTotals};
+pub(crate) use shape::Shape;
 pub(crate) use signup::SignupBody;
 pub use signup::{NewAccount, Quickstart, Signup};
 pub use status::{AuthMode, DataMode, Diagnostics, RateLimit, Status};

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use super::fields::{Fields, FromFields, raw_fields};
 use super::json::{Extra, FromJson, Part, RawJson, read};
 use super::ranking::{Ranking, RawMetrics};
+use super::shape::{Known, Shape};
 use crate::money::Usd;
 
 /// The answer to "which provider should run this task?" (API documentation, `POST /route`).
@@ -198,5 +199,10 @@ impl FromJson for RuledOut {
         let mut fields = Fields::parse(part.body, part.text).ok()?;
         let reasons = fields.take("reasons").or_else(|| Some(vec![fields.take("reason")?]));
         Some(Self { provider_id: fields.take("provider_id")?, reasons: reasons.unwrap_or_default() })
+    }
+
+    fn shape() -> Shape {
+        let known = [&["provider_id"][..], &["reasons", "reason"]];
+        Shape::Object(known.map(|names| Known::new(names, Shape::Value)).into())
     }
 }

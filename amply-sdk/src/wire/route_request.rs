@@ -201,6 +201,27 @@ impl RouteRequest {
     }
 }
 
+#[cfg(test)]
+impl RouteRequest {
+    /// Every field, so that a new one cannot be forgotten where fields are listed.
+    pub(crate) fn with_everything() -> Self {
+        Self {
+            task: "t".to_owned(),
+            dimension: Some(1),
+            workload_type: Some(WorkloadType::Hybrid),
+            filter_complexity: Some(FilterComplexity::Low),
+            budget_usd: Some(Usd::ZERO),
+            latency_target_ms: Some(1.0),
+            budget_usd_per_1m_ops: Some(Usd::ZERO),
+            slo_p99_ms: Some(1.0),
+            referral_tag: Some("r".to_owned()),
+            sandbox_mode: Some(true),
+            enterprise_policy: Some(Map::new()),
+            idempotency_key: Some("k".to_owned()),
+        }
+    }
+}
+
 impl<T: Into<String>> From<T> for RouteRequest {
     fn from(task: T) -> Self {
         Self::new(task)
