@@ -1,4 +1,4 @@
-//! What a call gives to Python: plain objects, and a handle to what is known besides. `_results.py` makes one of the two.
+//! What a call gives to Python: plain objects, and a handle to what is known besides. the package makes one answer of the two.
 
 use std::collections::BTreeMap;
 

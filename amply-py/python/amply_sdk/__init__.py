@@ -14,6 +14,7 @@ attributes on top. A call that may cost money is never quietly made twice.
 from __future__ import annotations
 
 from ._native import __version__
+from ._billing import BillingStatus, Challenge, PaidAnswer, Payment
 from ._client import Client, Payments
 from ._compat import route_task, route_task_tracked
 from ._errors import (
@@ -24,10 +25,9 @@ from ._errors import (
 )  # fmt: skip
 from ._outcome import AsyncOutbox, AsyncTrackedRoute, Audit, Outbox, OutboxEntry, Reported, TrackedRoute
 from ._payment import Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
-from ._results import (
-    Answer, BillingStatus, Challenge, Health, Item, Meta, OpenApi, PaidAnswer, Payment, PlatformMetrics, Principal, Provider,
-    ProviderHealth, Providers, Ranking, Route, RuledOut, Status,
-)  # fmt: skip
+from ._results import Answer, Item, Meta
+from ._route import Principal, Ranking, Route, RuledOut
+from ._server import Health, OpenApi, PlatformMetrics, Provider, ProviderHealth, Providers, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,19 @@ def __getattr__(name: str) -> object:
 
     found: object = getattr(import_module(f".{room}", __name__), name)
     globals()[name] = found
+    _belongs_here(found)
     return found
+
+
+def _belongs_here(found: object) -> None:
+    """What pickles, tracebacks and `help` name is where a user imports it from, not the file that it is written in."""
+    if hasattr(found, "__module__"):
+        found.__module__ = __name__
+
+
+for _name in __all__:
+    if _name not in _LATER:
+        _belongs_here(globals()[_name])
 
 
 def __dir__() -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from . import _native
 from ._base import Base, _body, _options, _policy
+from ._billing import BillingStatus, PaidAnswer, Payment
 from ._outcome import AsyncOutbox, Audit, Reported, _done, _latency, _reported, _success, _Tracking
-from ._results import (
-    BillingStatus, Health, OpenApi, PaidAnswer, Payment, PlatformMetrics, Providers, Route, Status, _answer, _any, _route,
-)  # fmt: skip
+from ._results import _answer, _any
+from ._route import Route, _route
+from ._server import Health, OpenApi, PlatformMetrics, Providers, Status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ class AsyncClient(Base):
         Example:
             >>> run(aclient.report_durable(client.route_task_tracked("store 1M vectors").ticket, success=True))
             Traceback (most recent call last):
-            amply_sdk._errors.ConfigError: ...
+            amply_sdk.ConfigError: ...
         """
         latency = _latency(actual_latency_ms)
         pending = _native.report_durable_async(self._core, ticket, _success(success), latency, error_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._client import Client
 from ._outcome import TrackedRoute
-from ._results import Route
+from ._route import Route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

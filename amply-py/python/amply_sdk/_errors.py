@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _results
+from . import _billing, _route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class AmplyApiError(AmplyError):
     """Whether money may have moved though no usable answer came."""
     retry_after: float | None = None
     """How many seconds the server asks to wait, if it said so."""
-    challenge: _results.Challenge | None = None
+    challenge: _billing.Challenge | None = None
     """What the server's 402 asked for."""
-    answer: _results.Route | None = None
+    answer: _route.Route | None = None
     """The whole answer, where there was one."""
 
     def __init__(self, message: str = "", **fields: Any) -> None:
@@ -239,9 +239,9 @@ def _made(code: str, message: str, fields: dict[str, Any]) -> AmplyApiError:
     """The exception for an error of the native module, with the fields that its class has."""
     kind = _BY_CODE.get(code, AmplyApiError)
     if "challenge" in fields:
-        fields["challenge"] = _results.Challenge(fields["challenge"])
+        fields["challenge"] = _billing.Challenge(fields["challenge"])
     if "answer" in fields:
-        fields["answer"] = _results._route(fields["answer"])
+        fields["answer"] = _route._route(fields["answer"])
     if fields.get("amount_usd") is not None:
         from decimal import Decimal
 

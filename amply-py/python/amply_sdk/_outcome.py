@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from . import _native, _read
-from ._results import Answer, Item, Route, _route
+from ._results import Answer, Item
+from ._route import Route, _route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
