@@ -1,13 +1,25 @@
 //! What a person sees at a terminal of 80 columns, command by command, and that the README shows what is true.
 
+use std::collections::HashMap;
+
 use amply_sandbox::{Fault, OpenPayments, Sandbox, Settling};
 use amply_tests::paying::KEY;
-use amply_tests::transcript::{check_file, check_file_with, check_markdown};
+use amply_tests::transcript::{check_file, check_file_with, check_markdown_with};
 use amply_tests::{TempFolder, root};
 
 #[test]
 fn the_readme_shows_what_a_terminal_shows() {
-    check_markdown(&root().join("README.md"));
+    // As its text says: served in another terminal, the variables set from the first line.
+    let mut served = Running::start(&["sandbox", "--agent-signup", "--strict"]);
+    let line: HashMap<String, String> = serde_json::from_str(&served.first_line()).unwrap();
+    let folder = TempFolder::new("readme");
+    let variables = [
+        ("AMPLY_BASE_URL", &*line["url"]),
+        ("AMPLY_TOPUP_URL", &*line["topup_url"]),
+        ("AMPLY_TOPUP_TOKEN", &*line["topup_token"]),
+        ("XDG_STATE_HOME", folder.path().to_str().unwrap()),
+    ];
+    check_markdown_with(&root().join("README.md"), &variables, folder.path());
 }
 
 #[test]
