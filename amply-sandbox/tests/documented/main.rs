@@ -7,11 +7,14 @@ mod challenge;
 #[path = "../common/mod.rs"]
 mod common;
 mod control;
+mod credentials;
 mod discovery;
+mod execute;
 mod faults;
 mod openapi;
 mod outcome;
 mod payer;
+mod report;
 mod route;
 mod schema;
 mod signup;
