@@ -3,7 +3,8 @@
 //! As [`Release::V3_1_12`] it answers as the real server was seen to answer: the same bodies with their keys in the same order,
 //! the same numbers to the last digit, the same errors. As [`Release::V3_1_13`], the default, it adds what that release is
 //! documented to add: who stands behind a key, rankings, hard limits, economics, a manifest for agents, provider health,
-//! wallets that routes are paid from, reports of how routes went and their audit.
+//! wallets that routes are paid from, reports of how routes went and their audit, the report of what was saved, credentials,
+//! and executions. `GET /openapi` describes every one of its endpoints, with every answer that it gives.
 //! [`SandboxBuilder`] has the switches of the real server. It listens on `127.0.0.1` only, keeps nothing on disk, and its ids
 //! and keys follow from a seed. It shares nothing with the client library but JSON.
 //!
@@ -17,6 +18,7 @@
 //! | `POST /__sandbox/clock` | `{"advance_ms": 60000}` |
 //! | `POST /__sandbox/probes` | `{"provider_id": "qdrant", "state": "down"}`; `healthy`, `degraded`, or null for never probed |
 //! | `POST /__sandbox/balance` | `{"of": "amply_sk_…", "set_usd": "0.05"}`: tells the balance of a user key or principal (the built-in one's without `of`), and sets it first with `set_usd` |
+//! | `GET /__sandbox/credentials` | lists the credentials that are stored: [`StoredCredential`] |
 //! | `GET /__sandbox/credits` | lists what was credited to whom |
 //! | `GET /__sandbox/outcomes` | lists the reports of how routes went: [`ReportedOutcome`] |
 //! | `POST /__sandbox/challenges`, `DELETE` | changes the 402s to come, clears all: a [`Challenge`] |
@@ -79,6 +81,31 @@
 //! "route", "outcome", "proof"}`; `[our]` all of it. To a server key it is 403, and 404 of another's route. The proof is a
 //! SHA3-256 hash over the rest in a canonical form, and says so itself; it stays the same until there is an outcome, and from
 //! then on.
+//!
+//! # Savings
+//!
+//! `POST /report` takes `{"period": "30d"}` or `90d` and tells a principal what its routes of these days came to, as
+//! `{"ok", "period", "from", "to", "totals", "summary", "request_id", "compute_ms"}`. `[our]` all but the periods, and that
+//! there are totals and a sentence: `estimated_cost_usd` is the sum of what the routes said, `baseline_cost_usd` what the same
+//! quotes would have been at the provider of the catalog that costs most, `saved_usd` the difference, `success_rate` null until
+//! an outcome is reported. Routes count as they are remembered, the last 200,000. To a server key it is 403.
+//!
+//! # Credentials and executions
+//!
+//! `GET /credentials`, `POST /credentials` with `{"provider_id", "label", "secret"}`, the label if there is one, and
+//! `DELETE /credentials/{id}`: what a principal has stored for executions, seen and removed by that principal alone. `[our]`
+//! all names and limits: a label has 1 to 100 characters, a secret 1 to 8192 bytes, an id is `cred_` and 24 letters and digits,
+//! one segment of a path, which may be percent-encoded. The secret is hashed and forgotten: no answer and no list of calls has
+//! it, and [`Control::credentials`] has its hash, by which a test can tell that it arrived whole.
+//!
+//! `POST /route/execute` is `POST /route` with an `execution` in it: `{"mode": "vault_ref", "credential_ref": "cred_…"}` or
+//! `{"mode": "byo_runtime", "target": {"url": "https://…", "headers": {…}}}`, each with any `input`. It goes the same way, rate
+//! limit, key, quota, wallet and open payment included, and costs what a route costs; a 402 says to ask the same again. Its answer is
+//! that of the route with an `execution` at the end: `{"mode", "status", "provider_id", "execution_id", "credential_ref" or
+//! "target_url", "latency_ms", "output", "error_code"}`. `[our]` all of it but the modes. Nothing is run and no target is
+//! connected to: the provider is the recommended one, the output is the input, the latency that of the provider; with
+//! [`execution_fails`](SandboxBuilder::execution_fails) every execution fails. An order that is wrong is 400, and a credential
+//! that there is not, or that is another's, 404 with `"error": "credential_not_found"`, both before anything is spent.
 //!
 //! ```
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};

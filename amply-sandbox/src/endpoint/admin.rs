@@ -31,6 +31,7 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/calls", get(calls).delete(clear_calls))
         .route("/challenges", post(payments::add_challenge).delete(payments::clear_challenges))
         .route("/creditings", post(payments::add_crediting).delete(payments::clear_creditings))
+        .route("/credentials", get(credentials))
         .route("/credits", get(payments::credits))
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/clock", post(advance))
@@ -54,6 +55,10 @@ async fn admins_only(State(state): State<Shared>, request: Request, next: Next) 
 
 async fn calls(State(state): State<Shared>) -> Response<Body> {
     reply::json(StatusCode::OK, KEYED, &json!({ "calls": state.control.calls() }))
+}
+
+async fn credentials(State(state): State<Shared>) -> Response<Body> {
+    reply::json(StatusCode::OK, KEYED, &json!({ "credentials": state.control.credentials() }))
 }
 
 async fn clear_calls(State(state): State<Shared>) -> Response<Body> {

@@ -22,7 +22,8 @@ pub(super) async fn get(extract::State(state): extract::State<Shared>, headers: 
     if let Err(detail) = auth::check(&headers, &state.keys, true) {
         return Problem::new(StatusCode::UNAUTHORIZED, detail).reply(&stamp, KEYED);
     }
-    let last_probe_at = state.control.clock().now().whole_minutes(INTERVAL_MINUTES).to_seconds_text();
+    let now = state.control.clock().now();
+    let last_probe_at = now.whole_minutes(INTERVAL_MINUTES).to_seconds_text();
     let compute_ms = stamp.compute_ms();
     let body = HealthBody {
         ok: true,
@@ -33,6 +34,7 @@ pub(super) async fn get(extract::State(state): extract::State<Shared>, headers: 
             .filter_map(|provider| ProviderHealth::of(provider, &state, &last_probe_at))
             .collect(),
         probe_interval_minutes: INTERVAL_MINUTES,
+        as_of: now.to_millis_text(),
         request_id: &stamp.request_id,
         compute_ms,
     };
@@ -47,6 +49,8 @@ struct HealthBody<'a> {
     ok: bool,
     providers: Vec<ProviderHealth<'a>>,
     probe_interval_minutes: i64,
+    /// When the answer was made.
+    as_of: String,
     request_id: &'a str,
     compute_ms: u64,
 }

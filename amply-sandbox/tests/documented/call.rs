@@ -1,9 +1,12 @@
 //! Calls as the tests of this folder make them: with or without a key, JSON in and JSON out.
 
+use std::sync::LazyLock;
+
 use amply_sandbox::Sandbox;
 use serde_json::Value;
 
 use crate::common::{Answer, Failure, send};
+use crate::contract::Contract;
 
 pub(crate) const ROUTE: &str = "/api/v1/route";
 
@@ -37,7 +40,34 @@ pub(crate) async fn request(
         "" => Value::Null,
         text => serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?,
     };
+    hold_against_contracts(method, path, &answer)?;
     Ok((answer, json))
+}
+
+/// Whatever a test asks for, the answer has to be one that a document declares. Not those that a test may have made up: of a
+/// fault, and the 402s, which have tests of their own.
+fn hold_against_contracts(method: &str, path: &str, answer: &Answer) -> Result<(), Failure> {
+    static CONTRACTS: LazyLock<Result<[Contract; 2], String>> =
+        LazyLock::new(|| contracts().map_err(|error| error.to_string()));
+    if answer.status >= 500 || matches!(answer.status, 402 | 404 | 405) {
+        return Ok(());
+    }
+    let contracts = CONTRACTS.as_ref().map_err(Clone::clone)?;
+    // Which release answered is not told by an answer: it has to keep to one of them, all of it.
+    let breaches = contracts.iter().map(|contract| match contract.operation(method, path) {
+        Some(operation) => contract.breaches(operation, answer),
+        None => Vec::new(),
+    });
+    match breaches.min_by_key(Vec::len) {
+        Some(breaches) if !breaches.is_empty() => Err(breaches.join("\n").into()),
+        _ => Ok(()),
+    }
+}
+
+fn contracts() -> Result<[Contract; 2], Failure> {
+    let newer = include_str!("../../src/endpoint/openapi/3.1.13.json");
+    let older = include_str!("../../src/endpoint/openapi/3.1.12.json");
+    Ok([Contract::of(serde_json::from_str(newer)?)?, Contract::of(serde_json::from_str(older)?)?])
 }
 
 /// Values of the headers `x-amply-…` that tell of the principal; "-" where there is none.

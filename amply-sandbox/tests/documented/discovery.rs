@@ -36,6 +36,7 @@ async fn health_has_what_the_last_probe_found() -> Result<(), Failure> {
     let (answer, body) = request(&sandbox, "GET", HEALTH, Some(sandbox.server_key()), None).await?;
     assert_eq!((&body["ok"], &body["probe_interval_minutes"]), (&json!(true), &json!(5)));
     assert_eq!(body["request_id"].as_str(), answer.header("x-amply-request-id"));
+    assert_eq!(body["as_of"], "2026-11-23T00:07:30.000Z");
     let seen: Vec<_> = body["providers"]
         .as_array()
         .ok_or("no providers")?

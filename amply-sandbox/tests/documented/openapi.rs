@@ -9,11 +9,11 @@ use amply_sandbox::{Catalog, OpenPayments, Release, Sandbox, SandboxBuilder};
 use serde_json::{Value, json};
 
 use crate::call::{get, request};
-use crate::common::{Answer, Failure};
-use crate::schema::{mismatches, resolved};
+use crate::common::Failure;
+use crate::contract::{Contract, resolved};
 
 /// Sandboxes that between them answer in every way.
-fn sandboxes(release: Release) -> Result<Vec<SandboxBuilder>, Failure> {
+pub(crate) fn sandboxes(release: Release) -> Result<Vec<SandboxBuilder>, Failure> {
     let live = Catalog::from_json(
         r#"{"providers":[{"id":"a","p99_latency_ms":1.5,"cost_per_1m_dims_usd":0.1,"success_rate_last_24h":1,"success_rate_last_7d":1,"win_rate":1,"catalog_listing":"featured"}],
         "catalog_source":"supabase","catalog_backend":"postgres","catalog_freshness":{"metrics_as_of":"2026-11-22T11:39:46.581Z"}}"#,
@@ -42,6 +42,8 @@ fn sandboxes(release: Release) -> Result<Vec<SandboxBuilder>, Failure> {
 
 /// Stands for the id of the latest route.
 const LATEST: &str = "{latest}";
+/// Stands for the id of the latest credential.
+const CREDENTIAL: &str = "{credential}";
 
 fn requests() -> Vec<(&'static str, &'static str, Option<Value>)> {
     let route = |body| ("POST", "/api/v1/route", Some(body));
@@ -106,6 +108,38 @@ fn requests() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("GET", "/api/v1/route/audit?request_id=x", None),
         ("GET", "/api/v1/route/audit", None),
     ]);
+    let credential = |body| ("POST", "/api/v1/credentials", Some(body));
+    let execute =
+        |execution| ("POST", "/api/v1/route/execute", Some(json!({"task": "x", "execution": execution})));
+    let with_credential =
+        json!({"mode": "vault_ref", "credential_ref": CREDENTIAL, "input": {"a": [1, null]}});
+    requests.extend([
+        ("POST", "/api/v1/report", Some(json!({"period": "30d"}))),
+        ("POST", "/api/v1/report", Some(json!({"period": "90d"}))),
+        ("POST", "/api/v1/report", Some(json!({"period": "1d"}))),
+        ("POST", "/api/v1/report", Some(json!({"more": "a".repeat(1024 * 1024)}))),
+        credential(json!({"provider_id": "qdrant", "label": "main", "secret": "hush"})),
+        credential(json!({"provider_id": "a", "secret": "hush"})),
+        credential(json!({"provider_id": "qdrant", "secret": ""})),
+        credential(json!({"more": "a".repeat(1024 * 1024)})),
+        ("GET", "/api/v1/credentials", None),
+        execute(with_credential.clone()),
+        execute(json!({"mode": "byo_runtime", "target": {"url": "https://example.com/run"}})),
+        execute(json!({"mode": "vault_ref", "credential_ref": "cred_x"})),
+        execute(json!({"mode": "vault_ref"})),
+        (
+            "POST",
+            "/api/v1/route/execute",
+            Some(json!({"task": "x", "slo_p99_ms": 0.001, "execution":
+            {"mode": "byo_runtime", "target": {"url": "http://127.0.0.1:9"}}})),
+        ),
+        ("POST", "/api/v1/route/execute", Some(json!({"task": "x", "more": "a".repeat(1024 * 1024)}))),
+        ("POST", "/api/v1/route/execute", Some(Value::Null)),
+        ("GET", "/api/v1/credentials", None),
+        ("DELETE", "/api/v1/credentials/{credential}", None),
+        ("DELETE", "/api/v1/credentials/cred_x", None),
+        execute(with_credential),
+    ]);
     for path in ["openapi", "status", "providers", "platform-metrics", "agent", "health", "status"] {
         requests.push(("GET", Box::leak(format!("/api/v1/{path}").into_boxed_str()), None));
     }
@@ -116,11 +150,11 @@ fn requests() -> Vec<(&'static str, &'static str, Option<Value>)> {
 async fn everything_that_is_served_is_declared_and_everything_declared_is_served() -> Result<(), Failure> {
     for release in [Release::V3_1_12, Release::V3_1_13] {
         let (mut declared, mut seen, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        for builder in sandboxes(release)? {
+        for (builder, number) in sandboxes(release)?.into_iter().zip(0..) {
             let sandbox = builder.start().await?;
-            let (_, document) = get(&sandbox, "/api/v1/openapi").await?;
-            assert_eq!(document["info"]["version"], release.version());
-            declared.extend(responses(&document));
+            let contract = Contract::of(get(&sandbox, "/api/v1/openapi").await?.1)?;
+            assert_eq!(contract.document["info"]["version"], release.version());
+            declared.extend(contract.declared());
             for key in [
                 Some(sandbox.user_key()),
                 Some(sandbox.server_key()),
@@ -128,29 +162,30 @@ async fn everything_that_is_served_is_declared_and_everything_declared_is_served
                 None,
                 Some("unknown"),
             ] {
-                let mut latest = "none".to_owned();
+                let (mut latest, mut credential) = ("none".to_owned(), "none".to_owned());
                 for (method, url, body) in requests() {
-                    let path = url.split('?').next().unwrap_or(url);
-                    let operation = &document["paths"][path][method.to_lowercase()];
+                    let url = url.replace(LATEST, &latest).replace(CREDENTIAL, &credential);
+                    let Some(operation) = contract.operation(method, &url) else { continue };
                     // To other endpoints the secret is one more unknown key.
-                    let is_admin = key == Some(sandbox.admin_secret());
-                    if operation.is_null() || (is_admin && path != "/api/v1/billing/topup") {
+                    if key == Some(sandbox.admin_secret()) && operation.path != "/api/v1/billing/topup" {
                         continue;
                     }
-                    let body = body.map(|body| about(body, &latest));
-                    let url = url.replace(LATEST, &latest);
+                    // To read a mebibyte takes its time, and the switches change nothing about it but whether there is a signup.
+                    if number > 1 && body.as_ref().is_some_and(|body| body.get("more").is_some()) {
+                        continue;
+                    }
+                    let body = body.map(|body| about(body, &latest, &credential));
                     let (answer, json) = request(&sandbox, method, &url, key, body.as_ref()).await?;
-                    if let (crate::call::ROUTE, 200, Some(id)) =
-                        (path, answer.status, json["request_id"].as_str())
+                    if let (crate::call::ROUTE, Some(id)) = (operation.path, json["request_id"].as_str())
+                        && answer.status == 200
                     {
                         id.clone_into(&mut latest);
                     }
-                    seen.insert(format!("{method} {path} {}", answer.status));
-                    wrong.extend(
-                        differences(&document, operation, &answer, &json)
-                            .into_iter()
-                            .map(|what| format!("{method} {path} {}: {what}", answer.status)),
-                    );
+                    if let Some(id) = json["credential"]["id"].as_str() {
+                        id.clone_into(&mut credential);
+                    }
+                    seen.insert(format!("{method} {} {}", operation.path, answer.status));
+                    wrong.extend(contract.breaches(operation, &answer));
                 }
             }
         }
@@ -160,57 +195,180 @@ async fn everything_that_is_served_is_declared_and_everything_declared_is_served
     Ok(())
 }
 
-/// A request's body, about the route whose id is `latest` where it is about one at all.
-fn about(mut body: Value, latest: &str) -> Value {
-    for field in body.as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
-        if field == LATEST {
-            *field = json!(latest);
+/// A request's body, about the latest route and credential where it is about one at all.
+fn about(mut body: Value, route: &str, credential: &str) -> Value {
+    match &mut body {
+        Value::Object(fields) => {
+            for field in fields.values_mut() {
+                *field = about(field.take(), route, credential);
+            }
         }
+        Value::String(text) if text == LATEST => route.clone_into(text),
+        Value::String(text) if text == CREDENTIAL => credential.clone_into(text),
+        _ => {}
     }
     body
 }
 
-/// Every operation and status that the document has.
-fn responses(document: &Value) -> Vec<String> {
-    let paths = document["paths"].as_object().into_iter().flatten();
-    let operations = paths.flat_map(|(path, methods)| {
-        methods.as_object().into_iter().flatten().map(move |(method, operation)| (path, method, operation))
-    });
-    operations
-        .flat_map(|(path, method, operation)| {
-            let statuses = operation["responses"].as_object().into_iter().flatten();
-            statuses.map(move |(status, _)| format!("{} {path} {status}", method.to_uppercase()))
-        })
-        .collect()
+/// Every call of the API, by method and path below `/api/v1`.
+const ALL: [(&str, &str); 18] = [
+    ("GET", "/agent"),
+    ("GET", "/billing/status"),
+    ("POST", "/billing/topup"),
+    ("GET", "/credentials"),
+    ("POST", "/credentials"),
+    ("DELETE", "/credentials/{id}"),
+    ("GET", "/health"),
+    ("GET", "/openapi"),
+    ("POST", "/outcome"),
+    ("GET", "/platform-metrics"),
+    ("GET", "/providers"),
+    ("POST", "/report"),
+    ("POST", "/route"),
+    ("GET", "/route/audit"),
+    ("POST", "/route/execute"),
+    ("POST", "/route/outcome"),
+    ("POST", "/signup/agent"),
+    ("GET", "/status"),
+];
+
+#[tokio::test]
+async fn the_document_has_every_call_of_the_api() -> Result<(), Failure> {
+    let sandbox = Sandbox::builder().start().await?;
+    let contract = Contract::of(get(&sandbox, "/api/v1/openapi").await?.1)?;
+    let found: BTreeSet<_> =
+        contract.operations().map(|one| format!("{} {}", one.method, one.path)).collect();
+    let all: BTreeSet<_> = ALL.map(|(method, path)| format!("{method} /api/v1{path}")).into();
+    assert_eq!(found, all);
+    Ok(())
 }
 
-fn differences(document: &Value, operation: &Value, answer: &Answer, json: &Value) -> Vec<String> {
-    let Some(response) = operation.pointer(&format!("/responses/{}", answer.status)) else {
-        return vec!["not declared".to_owned()];
-    };
-    let mut wrong = Vec::new();
-    for (name, value) in &answer.headers {
-        if !name.starts_with("x-amply-") && name != "retry-after" {
-            continue;
+#[tokio::test]
+async fn the_document_is_one_of_openapi_3_0() -> Result<(), Failure> {
+    for release in [Release::V3_1_12, Release::V3_1_13] {
+        let sandbox = Sandbox::builder().release(release).start().await?;
+        let (answer, document) = get(&sandbox, "/api/v1/openapi").await?;
+        let read: openapiv3::OpenAPI = serde_json::from_str(&answer.body)?;
+        // What the types of the specification have no place for is not in it.
+        let mut lost = Vec::new();
+        lost_in(&document, &serde_json::to_value(&read)?, "", &mut lost);
+        assert_eq!(lost, Vec::<String>::new(), "{}", release.version());
+        // Compiles every schema, which holds it against the schema of schemas.
+        let contract = Contract::of(document)?;
+        assert_eq!(flaws(&contract), Vec::<String>::new(), "{}", release.version());
+    }
+    Ok(())
+}
+
+/// Fields of `before` that are not in `after`. Its type writes some defaults, so the other way round is no matter.
+fn lost_in(before: &Value, after: &Value, at: &str, lost: &mut Vec<String>) {
+    match before {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let at = format!("{at}/{name}");
+                match after.get(name) {
+                    Some(kept) => lost_in(field, kept, &at, lost),
+                    // Defaults that are left out when written.
+                    None if field == &json!(false) || field == &json!([]) || field == &json!({}) => {}
+                    None => lost.push(at),
+                }
+            }
         }
-        let declared = response["headers"].as_object().into_iter().flatten();
-        match declared.into_iter().find(|(declared, _)| declared.eq_ignore_ascii_case(name)) {
-            None => wrong.push(format!("header {name} is not declared")),
-            Some((_, header)) => {
-                let schema = resolved(document, &resolved(document, header)["schema"]);
-                let value = match schema["type"].as_str() {
-                    Some("integer") => serde_json::from_str(value).unwrap_or(Value::Null),
-                    _ => json!(value),
-                };
-                let found = mismatches(document, schema, &value);
-                wrong.extend(found.into_iter().map(|what| format!("header {name}{what}")));
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                lost_in(item, after.get(i).unwrap_or(&Value::Null), &format!("{at}/{i}"), lost);
+            }
+        }
+        _ if before == after || before.as_f64().is_some_and(|number| after.as_f64() == Some(number)) => {}
+        _ => lost.push(format!("{at}: {before} became {after}")),
+    }
+}
+
+/// What a document of the right form can still have wrong.
+fn flaws(contract: &Contract) -> Vec<String> {
+    let document = &contract.document;
+    let mut flaws = Vec::new();
+    let mut references = BTreeSet::new();
+    in_every_object(document, "", &mut |at, fields| {
+        if let Some(to) = fields.get("$ref").and_then(Value::as_str) {
+            references.insert(to.to_owned());
+            if resolved(document, &json!({"$ref": to})).is_null() || fields.len() > 1 {
+                flaws.push(format!("{at}: {to}"));
+            }
+        }
+        let Some(required) = fields.get("required").and_then(Value::as_array) else { return };
+        let properties = fields.get("properties").and_then(Value::as_object);
+        for name in required.iter().filter_map(Value::as_str) {
+            if properties.is_some_and(|properties| !properties.contains_key(name)) {
+                flaws.push(format!("{at}: {name} is required and not declared"));
+            }
+        }
+    });
+    for kind in ["schemas", "headers"] {
+        let components =
+            document.pointer(&format!("/components/{kind}")).and_then(Value::as_object).into_iter().flatten();
+        let unused =
+            components.filter(|(name, _)| !references.contains(&format!("#/components/{kind}/{name}")));
+        flaws.extend(unused.map(|(name, _)| format!("{name} of {kind} is never used")));
+    }
+    let mut ids = BTreeSet::new();
+    for operation in contract.operations() {
+        let mut flaw = |what: &str| flaws.push(format!("{} {}: {what}", operation.method, operation.path));
+        match operation.of["operationId"].as_str() {
+            Some(id) if ids.insert(id) => {}
+            _ => flaw("no operationId of its own"),
+        }
+        if operation.of["summary"].as_str().is_none_or(str::is_empty) {
+            flaw("no summary");
+        }
+        if (operation.method == "POST") != operation.request().is_some() {
+            flaw("a POST has a body, and nothing else");
+        }
+        let names: Vec<&str> = operation
+            .path
+            .split('/')
+            .filter_map(|step| step.strip_prefix('{').and_then(|step| step.strip_suffix('}')))
+            .collect();
+        let parameters = operation.of["parameters"].as_array().into_iter().flatten();
+        let in_path: Vec<&str> =
+            parameters.filter(|one| one["in"] == "path").filter_map(|one| one["name"].as_str()).collect();
+        if names != in_path {
+            flaw("its parameters are not those of the path");
+        }
+        for requirement in operation.of["security"].as_array().into_iter().flatten() {
+            for (scheme, _) in requirement.as_object().into_iter().flatten() {
+                if document.pointer(&format!("/components/securitySchemes/{scheme}")).is_none() {
+                    flaw("a scheme of security that there is not");
+                }
+            }
+        }
+        let responses = operation.of["responses"].as_object();
+        if !responses.is_some_and(|all| all.keys().any(|status| status.starts_with('2'))) {
+            flaw("no answer that is none of an error");
+        }
+        for (status, response) in responses.into_iter().flatten() {
+            let is_empty_500 = status == "500" && response.get("content").is_none();
+            if !is_empty_500 && response.pointer("/content/application~1json/schema").is_none() {
+                flaw(&format!("{status} has no schema"));
             }
         }
     }
-    match response.pointer("/content/application~1json/schema") {
-        Some(schema) => wrong.extend(mismatches(document, schema, json)),
-        None if answer.body.is_empty() => {}
-        None => wrong.push("a body that is not declared".to_owned()),
+    flaws
+}
+
+fn in_every_object(value: &Value, at: &str, then: &mut impl FnMut(&str, &serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(fields) => {
+            then(at, fields);
+            for (name, field) in fields {
+                in_every_object(field, &format!("{at}/{name}"), then);
+            }
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                in_every_object(item, &format!("{at}/{i}"), then);
+            }
+        }
+        _ => {}
     }
-    wrong
 }
