@@ -46,6 +46,12 @@ pub(crate) struct Plain {
     known: Box<Known>,
 }
 
+impl Source {
+    pub(crate) fn of(meta: Meta) -> Self {
+        Self(Box::new(Known { meta, principal: None }))
+    }
+}
+
 impl Plain {
     pub(crate) fn of_route(answer: Answer<Route>) -> Self {
         let principal = Some(answer.principal());

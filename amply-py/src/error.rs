@@ -43,6 +43,9 @@ fn exception(py: Python<'_>, error: Error) -> PyResult<PyErr> {
             json::parse(py, &text).or_else(|_| text.as_ref().into_pyobject(py).map(Bound::into_any))?;
         fields.set_item("body", body)?;
     }
+    if let Some(sealed) = error.failure().and_then(Failure::expose_sealed_body) {
+        fields.set_item("sealed_body", String::from_utf8_lossy(sealed))?;
+    }
     if let Some(challenge) = error.challenge() {
         fields.set_item("challenge", challenge_fields(py, challenge)?)?;
     }

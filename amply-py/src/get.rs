@@ -1,4 +1,4 @@
-//! What anybody may ask a server: how it is, whom it ranks, what it serves, what a wallet holds.
+//! What anybody may ask a server: how to begin, how it is, whom it ranks, what it serves, what a wallet holds.
 
 use pyo3::prelude::*;
 
@@ -21,6 +21,7 @@ macro_rules! verbs {
 }
 
 verbs!(
+    agent, agent_async;
     status, status_async;
     providers, providers_async;
     health, health_async;

@@ -4,6 +4,7 @@
 //! inside, `lane` drives the calls of the first, `desk` those of the second.
 
 mod answer;
+mod bootstrap;
 mod core;
 mod desk;
 mod error;
@@ -26,13 +27,16 @@ mod native {
     #[pymodule_export]
     use crate::answer::{Source, read_route};
     #[pymodule_export]
+    use crate::bootstrap::{read_steps, signup, signup_async};
+    #[pymodule_export]
     use crate::core::Core;
     #[pymodule_export]
     use crate::desk::Pending;
     #[pymodule_export]
     use crate::get::{
-        billing_status, billing_status_async, health, health_async, openapi, openapi_async, platform_metrics,
-        platform_metrics_async, providers, providers_async, status, status_async,
+        agent, agent_async, billing_status, billing_status_async, health, health_async, openapi,
+        openapi_async, platform_metrics, platform_metrics_async, providers, providers_async, status,
+        status_async,
     };
     #[pymodule_export]
     use crate::outcome::{

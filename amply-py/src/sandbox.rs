@@ -116,6 +116,7 @@ fn read(given: &Bound<'_, PyDict>) -> PyResult<SandboxBuilder> {
             "rate_limit" => builder.rate_limit(value.extract()?),
             "daily_quota" => builder.daily_quota(value.extract()?),
             "agent_signup" => builder.agent_signup(value.extract()?),
+            "agent_signup_secret" => builder.agent_signup_secret(value.extract::<String>()?),
             "x402" => builder.x402(value.extract()?),
             "balance" => builder.balance(value.extract::<String>()?.as_str()),
             "charge_per_route" => builder.charge_per_route(value.extract::<String>()?.as_str()),

@@ -77,7 +77,7 @@ def test_every_public_name_is_documented(name: str) -> None:
 PAGES = Path(__file__).parents[2]
 BLOCKS = [
     pytest.param(block, id=f"{page}:{number}")
-    for page in ("README.md", "docs/python.md")
+    for page in ("README.md", "docs/agents.md", "docs/python.md")
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", (PAGES / page).read_text(), re.M | re.S), 1)
 ]
 SHARED: dict[str, Any] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from decimal import Decimal
 
-from amply_sdk import AsyncClient, Client, Receipt, Route, SpendPolicy, TopUpRequest, route_task
+from amply_sdk import AgentStep, AsyncClient, Client, NewAccount, Receipt, Route, SpendPolicy, TopUpRequest, route_task
 
 
 def pay(request: TopUpRequest) -> Receipt:
@@ -23,7 +23,10 @@ def calls() -> None:
         cost: Decimal | None = route.estimated_cost_usd
         first: str = route.rankings[0].provider_id
         quick: Client = client.with_options(timeout=2)
-    print(cost, first, quick, route_task(api_key="k", task="t")["recommended"])
+        step: AgentStep | None = client.agent().next_step(["discover"])
+        account: NewAccount = client.signup("2026-11-01", token="t")
+        key: str = account.api_key
+    print(cost, first, quick, step, key, route_task(api_key="k", task="t")["recommended"])
 
 
 async def awaits() -> None:

@@ -4,8 +4,8 @@
 
 use crate::endpoint::Endpoint;
 use crate::wire::{
-    Audit, BillingStatus, FromFields, FromJson, Health, Integration, OutcomeReceipt, PlatformMetrics,
-    Providers, RawMetrics, Route, RuledOut, Shape, Status,
+    AgentManifest, Audit, BillingStatus, FromFields, FromJson, Health, Integration, NewAccount,
+    OutcomeReceipt, PlatformMetrics, Providers, RawMetrics, Route, RuledOut, Shape, Status,
 };
 
 /// One endpoint.
@@ -83,7 +83,7 @@ const CREDENTIAL: &[Sent] = &[always("provider_id"), at_times("label"), always("
 
 /// Every endpoint that this client speaks with.
 pub(crate) const ALL: &[Spoken] = &[
-    Spoken::new(Endpoint::AGENT, NOTHING, as_it_came),
+    Spoken::new(Endpoint::AGENT, NOTHING, of::<AgentManifest>),
     Spoken::asking(Endpoint::AUDIT, &[always("request_id")], of::<Audit>),
     Spoken::new(Endpoint::BILLING_STATUS, NOTHING, of::<BillingStatus>),
     Spoken::new(Endpoint::BILLING_TOPUP, TOPUP, as_it_came),
@@ -105,7 +105,7 @@ pub(crate) const ALL: &[Spoken] = &[
     Spoken::new(Endpoint::REPORT, &[always("period")], as_it_came),
     Spoken::new(Endpoint::ROUTE, ROUTE, route),
     Spoken::new(Endpoint::ROUTE_OUTCOME, ROUTE_OUTCOME, older_receipt),
-    Spoken::new(Endpoint::SIGNUP, &[always("accept_tos_version")], as_it_came),
+    Spoken::new(Endpoint::SIGNUP, &[always("accept_tos_version")], NewAccount::shape),
     Spoken::new(Endpoint::STATUS, NOTHING, of::<Status>),
 ];
 

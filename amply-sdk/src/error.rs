@@ -186,8 +186,8 @@ impl Failure {
         &self.body
     }
 
-    /// The body of an answer to a signup that may hold a key, or repeats the token: as it came, and shown by nothing else. `None`
-    /// for every other failure.
+    /// The body of an answer to a signup that may hold a key: as it came, and shown by nothing else. `None` for every other
+    /// failure.
     ///
     /// A key is made once. Where the answer with it cannot be read it is kept here, so that a person can still look for it.
     pub fn expose_sealed_body(&self) -> Option<&[u8]> {

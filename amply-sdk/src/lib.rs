@@ -79,6 +79,27 @@
 //! [`Client::plan`] says what a route would send, with which kind of key, who would pay and what the caps leave; it sends
 //! nothing. [`Route::explain`] says how the scores were made, and what each provider that lost would need to win.
 //!
+//! # From nothing to a key
+//!
+//! An agent that has no key yet reads the manifest, accepts the terms, and signs up; the key is shown by one method alone.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = amply_sandbox::Sandbox::builder().agent_signup(true).start().await?;
+//! # let url = sandbox.url();
+//! use amply_sdk::{Binding, Client, Signup};
+//!
+//! let nobody = Client::builder().base_url(url).build()?;
+//! let manifest = nobody.agent().await?;
+//! assert_eq!(manifest.next_step(["discover", "health", "schema"]).map(|step| &*step.id), Some("credential"));
+//!
+//! let account = nobody.signup(Signup::accepting("2026-11-01")).await?;
+//! let client = Client::builder().base_url(url).api_key(account.api_key.expose()).build()?;
+//! assert_eq!(client.route_task("store 1M vectors").await?.principal().binding, Binding::Bound);
+//! # Ok(()) }
+//! ```
+//!
 //! # Features
 //!
 //! | feature | what it adds |

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::transport::{Fault, HttpAnswer};
 
 /// Stands where a secret stood.
-const PLACE: &str = "[secret]";
+pub(crate) const PLACE: &str = "[secret]";
 /// A shorter one is taken out only where it stands alone: else it would be found in every second word.
 const TELLING: usize = 4;
 

@@ -21,7 +21,7 @@ PROGRAMS = Path(os.environ.get("AMPLY_PROGRAMS", Path(__file__).parents[2] / "ta
 
 
 def new_sandbox() -> Sandbox:
-    return Sandbox(seed=8, clock_standing_at=datetime(2026, 1, 1, tzinfo=timezone.utc))
+    return Sandbox(seed=8, agent_signup=True, clock_standing_at=datetime(2026, 1, 1, tzinfo=timezone.utc))
 
 
 def plain(answer: Any, sandbox: Sandbox) -> Any:

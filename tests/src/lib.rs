@@ -22,6 +22,7 @@ pub mod readings;
 pub mod recording;
 pub mod reporting;
 mod server;
+pub mod signing_up;
 pub mod stage;
 mod terminal;
 pub mod transcript;
@@ -46,6 +47,11 @@ pub fn write(file: &Path, text: &str) {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The programs of the guide for agents.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/agents.md")]
+pub struct Agents;
 
 /// The programs of the guide to x402.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 //!
 //! A command's output is followed by `[exit N]` unless N is 0. Ports, times, ages and ids of payments (UUIDs of version 7;
 //! those of the sandbox follow from its seed) are replaced by `[PORT]`, `[TIME]`, `[AGE]` and `[PAYMENT]`, and nonces,
-//! transactions and proofs, 64 hexadecimal digits, by `[HASH]`, and tickets by `[TICKET]`. In a file that has `[REPORT]` that stands for
+//! transactions and proofs, 64 hexadecimal digits, by `[HASH]`, keys by `[KEY]`, and tickets by `[TICKET]`. In a file that has `[REPORT]` that stands for
 //! the ids of version 7. A command in which `[PAYMENT]`, `[REPORT]` or `[TICKET]` is typed gets the one that was shown last.
 //!
 //! `AMPLY_UPDATE_TRANSCRIPTS=1` writes what is seen into the file.
@@ -140,6 +140,7 @@ fn redact(text: &str, id: &str) -> String {
             ("[TIME]", time(rest)),
             (id, id_of_ours(rest)),
             (TICKET, ticket(rest)),
+            ("[KEY]", key(rest)),
             ("[AGE]", age(rest)),
             ("[HASH]", hash(rest)),
             ("127.0.0.1:[PORT]", port(rest)),
@@ -180,6 +181,14 @@ fn ticket(text: &str) -> Option<usize> {
     let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
     let rest = text.strip_prefix(BEGINS)?.bytes().take_while(is_of_it).count();
     (rest > 40).then_some(BEGINS.len() + rest)
+}
+
+/// The same for the key of a user.
+fn key(text: &str) -> Option<usize> {
+    const BEGINS: &str = "amply_sk_";
+    let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let rest = text.strip_prefix(BEGINS)?.bytes().take_while(is_of_it).count();
+    (rest == 32).then_some(BEGINS.len() + rest)
 }
 
 /// The same for an id that the client made: of a payment, or of a report.

@@ -81,6 +81,19 @@ a route was dropped without a report
 }
 
 #[test]
+fn the_signup_example_goes_from_nothing_to_a_route_that_counts() {
+    assert_eq!(
+        shown_by("signup"),
+        "next: credential, get a key
+terms of version 2026-11-01
+signed up as prn_sandbox_rxQ87JfcWo6dVGho, with the key [redacted]
+next: route, ask which provider should run a task
+qdrant, bound: true
+"
+    );
+}
+
+#[test]
 fn the_worker_ticket_example_reports_from_another_process() {
     assert_eq!(
         shown_by("worker_ticket"),

@@ -106,7 +106,7 @@ const NO_BROWSER: &str = "only a browser asks whether it may ask";
 /// What the client was asked to do, and what it made of the answer.
 enum Came {
     Route(Answer<Route>),
-    Status(Answer<Status>),
+    Status(Box<Answer<Status>>),
     Providers(Answer<Providers>),
     OpenApi(Answer<OpenApi>),
     PlatformMetrics(Answer<PlatformMetrics>),
@@ -161,7 +161,7 @@ async fn ask_typed(name: &str, recording: &Recording, client: &Client) -> Option
             Ok(request) => client.route_task(request).await.map(Came::Route),
             Err(error) => Err(error),
         },
-        ("GET", "/status") => client.status().await.map(Came::Status),
+        ("GET", "/status") => client.status().await.map(Box::new).map(Came::Status),
         ("GET", "/providers") => client.providers().await.map(Came::Providers),
         ("GET", "/openapi") => client.openapi().await.map(Came::OpenApi),
         ("GET", "/platform-metrics") => client.platform_metrics().await.map(Came::PlatformMetrics),

@@ -95,7 +95,10 @@ pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Res
     if let Some(mut token) = token {
         signup = signup.token(std::mem::take(&mut *token));
     }
-    let account = match session.client.signup(signup).await {
+    let mut under_way = UnderWay { term, has_ended: false };
+    let signed_up = session.client.signup(signup).await;
+    under_way.has_ended = true;
+    let account = match signed_up {
         Ok(account) => account,
         Err(error) => return Err(keep_unread(error, key_file.as_mut(), term)),
     };
@@ -145,7 +148,7 @@ fn show(account: &NewAccount, key_file: Option<&mut KeyFile>, term: &Term) -> Re
     if let Some(file) = key_file {
         if let Err(error) = file.write(key.as_bytes()) {
             // It is shown once, and must not be lost for want of room on a disk.
-            term.print(key)?;
+            printed(term.print(key))?;
             return Err(Failed::Local(format!(
                 "the key cannot be written to {}: {error}; it is on standard output, and nowhere else",
                 file.name()
@@ -157,11 +160,37 @@ fn show(account: &NewAccount, key_file: Option<&mut KeyFile>, term: &Term) -> Re
         return Ok(term.print(&facts(account, Some(file.name()), term))?);
     }
     if term.is_json() {
-        return Ok(term.print_json(account.expose_text())?);
+        return print_with_key(account.expose_text(), term);
     }
     // Alone on its line, so that it is copied whole.
-    term.print(key)?;
+    printed(term.print(key))?;
     Ok(term.print(&format!("\n{}", facts(account, None, term)))?)
+}
+
+/// Prints the answer, or what `--jq` makes of it. Where that comes to nothing the answer is printed whole: it is the one with
+/// the key.
+fn print_with_key(json: &str, term: &Term) -> Result<(), Failed> {
+    let Err(error) = term.print_json(json) else { return Ok(()) };
+    let failed = match Failed::from(error) {
+        Failed::Output(error) => return Err(lost(&error)),
+        Failed::Jq { why, .. } => Failed::Local(format!(
+            "the expression of `--jq` does not fit: {why}; the answer is on standard output, whole, as its key is shown this once"
+        )),
+        other => other,
+    };
+    printed(term.print(&amply_sdk::printable(json)))?;
+    Err(failed)
+}
+
+/// What has the key in it was printed, or the key is lost: a reader that has gone is no reason to be silent about that.
+fn printed(printed: io::Result<()>) -> Result<(), Failed> {
+    printed.map_err(|error| lost(&error))
+}
+
+fn lost(error: &io::Error) -> Failed {
+    Failed::Local(format!(
+        "a key was made and cannot be shown, so that it is lost: {error}; sign up again, with `--key-file FILE`"
+    ))
 }
 
 fn facts(account: &NewAccount, key_is_in: Option<String>, term: &Term) -> String {
@@ -187,11 +216,26 @@ fn keep_unread(error: Error, key_file: Option<&mut KeyFile>, term: &Term) -> Fai
         // To a terminal it goes without what would act on it.
         Err(_) => match term.print(&amply_sdk::printable(&String::from_utf8_lossy(came))) {
             Ok(()) => "on standard output".to_owned(),
-            Err(error) => return error.into(),
+            Err(error) => return lost(&error),
         },
     };
     let hint = format!("what came is {place}; look for the key in it; if there is none, sign up again");
     Failed::Call { error: Box::new(error), hint: Some(hint) }
+}
+
+/// A signup that Ctrl-C may break off after the server has heard it.
+struct UnderWay<'a> {
+    term: &'a Term,
+    has_ended: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.term
+                .warn("broken off: a key may have been made that nobody has seen; sign up again to get one");
+        }
+    }
 }
 
 /// A file that was made for the key. It goes again if nothing is written to it.

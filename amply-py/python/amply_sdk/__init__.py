@@ -21,7 +21,7 @@ from ._errors import (
     AmplyApiError, AmplyError, APIConnectionError, APITimeoutError, AuthenticationError, BadRequestError, ConfigError,
     InternalServerError, InvalidRequestError, NotFoundError, PaymentError, PaymentFailedError, PaymentNotAppliedError,
     PaymentRefusedError, PaymentRequiredError, PaymentUnknownError, PermissionDeniedError, PrincipalNotBoundError,
-    ProtocolError, QueueFullError, RateLimitError, SpendLimitError, StoreError, UnsupportedError,
+    ProtocolError, QueueFullError, RateLimitError, Sealed, SpendLimitError, StoreError, UnsupportedError,
 )  # fmt: skip
 from ._outcome import AsyncOutbox, AsyncTrackedRoute, Audit, Outbox, OutboxEntry, Reported, TrackedRoute
 from ._payment import Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
@@ -32,27 +32,36 @@ from ._server import Health, OpenApi, PlatformMetrics, Provider, ProviderHealth,
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._aio import AsyncClient, AsyncPayments
+    from ._bootstrap import AgentManifest, AgentSignup, AgentStep, AgentX402, MachineStep, NewAccount, PrincipalPolicy
     from ._events import Event
     from ._sandbox import Sandbox
 
 __all__ = [
-    "APIConnectionError", "APITimeoutError", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient",
-    "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit", "AuthenticationError", "BadRequestError",
-    "BillingStatus", "Challenge", "Client", "ConfigError", "Event", "Health", "InternalServerError",
-    "InvalidRequestError", "Item", "Meta", "NotFoundError", "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer",
-    "Payment", "PaymentError", "PaymentFailedError", "PaymentNotAppliedError", "PaymentRefusedError",
-    "PaymentRequiredError", "PaymentUnknownError", "Payments", "PermissionDeniedError", "PlatformMetrics",
-    "Principal", "PrincipalNotBoundError", "ProtocolError", "Provider", "ProviderHealth", "Providers",
-    "QueueFullError", "Ranking", "RateLimitError", "Receipt", "Reported", "Route", "RuledOut", "Sandbox",
-    "SpendLimitError", "SpendPolicy", "Status", "StoreError", "TopUpRejected", "TopUpRequest", "TopUpService",
-    "TrackedRoute", "UnsupportedError", "X402", "__version__", "route_task", "route_task_tracked",
+    "APIConnectionError", "APITimeoutError", "AgentManifest", "AgentSignup", "AgentStep", "AgentX402", "AmplyApiError",
+    "AmplyError", "Answer", "Asset", "AsyncClient", "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit",
+    "AuthenticationError", "BadRequestError", "BillingStatus", "Challenge", "Client", "ConfigError", "Event", "Health",
+    "InternalServerError", "InvalidRequestError", "Item", "MachineStep", "Meta", "NewAccount", "NotFoundError",
+    "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer", "Payment", "PaymentError", "PaymentFailedError",
+    "PaymentNotAppliedError", "PaymentRefusedError", "PaymentRequiredError", "PaymentUnknownError", "Payments",
+    "PermissionDeniedError", "PlatformMetrics", "Principal", "PrincipalNotBoundError", "PrincipalPolicy",
+    "ProtocolError", "Provider", "ProviderHealth", "Providers", "QueueFullError", "Ranking", "RateLimitError",
+    "Receipt", "Reported", "Route", "RuledOut", "Sandbox", "Sealed", "SpendLimitError", "SpendPolicy", "Status",
+    "StoreError", "TopUpRejected", "TopUpRequest", "TopUpService", "TrackedRoute", "UnsupportedError", "X402",
+    "__version__", "route_task", "route_task_tracked",
 ]  # fmt: skip
 
 # What not every program needs is loaded at first use.
 _LATER = {
+    "AgentManifest": "_bootstrap",
+    "AgentSignup": "_bootstrap",
+    "AgentStep": "_bootstrap",
+    "AgentX402": "_bootstrap",
     "AsyncClient": "_aio",
     "AsyncPayments": "_aio",
     "Event": "_events",
+    "MachineStep": "_bootstrap",
+    "NewAccount": "_bootstrap",
+    "PrincipalPolicy": "_bootstrap",
     "Sandbox": "_sandbox",
 }
 

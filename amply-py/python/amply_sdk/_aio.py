@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._bootstrap import AgentManifest, NewAccount
     from ._events import Event
     from ._payment import Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
 
@@ -276,6 +277,32 @@ class AsyncClient(Base):
             0
         """
         return AsyncOutbox(self._core)
+
+    async def agent(self) -> AgentManifest:
+        """How an agent gets from nothing to a route and its outcome. Errors: `Client.agent`.
+
+        Example:
+            >>> run(aclient.agent()).steps[0].id
+            'discover'
+        """
+        from ._bootstrap import AgentManifest
+
+        return _answer(AgentManifest, await _done(_native.agent_async(self._core)))
+
+    async def signup(self, accept_tos_version: str, *, token: str | None = None) -> NewAccount:
+        """Signs up for a key of one's own. Arguments and errors: `Client.signup`.
+
+        Example:
+            >>> async def sign_up() -> str:
+            ...     async with Sandbox(agent_signup=True) as open_to_all:
+            ...         async with AsyncClient(base_url=open_to_all.url) as nobody:
+            ...             return (await nobody.signup("2026-11-01")).api_key
+            >>> run(sign_up())[:9]
+            'amply_sk_'
+        """
+        from ._bootstrap import _account, _token
+
+        return _account(await _done(_native.signup_async(self._core, accept_tos_version, _token(token))))
 
     async def status(self) -> Status:
         """How the server is set up and how it is (`GET /status`).

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._bootstrap import AgentManifest, NewAccount
     from ._events import Event
     from ._payment import Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
 
@@ -319,6 +320,50 @@ class Client(Base):
             0
         """
         return Outbox(self._core)
+
+    def agent(self) -> AgentManifest:
+        """How an agent gets from nothing to a route and its outcome (`GET /agent`): steps in order, rules, and switches.
+
+        Raises:
+            ProtocolError: The manifest has no steps or a circle, or leads to another server; it says which step.
+            UnsupportedError: The server is older than release 3.1.13.
+
+        Example:
+            >>> manifest = client.agent()
+            >>> manifest.next_step(["discover", "health", "schema"]).id
+            'credential'
+        """
+        from ._bootstrap import AgentManifest
+
+        return _answer(AgentManifest, _native.agent(self._core))
+
+    def signup(self, accept_tos_version: str, *, token: str | None = None) -> NewAccount:
+        """Signs up for a key of one's own (`POST /signup/agent`). Read the terms first: this accepts them.
+
+        The version is first compared with what `status()` shows. The client's own key, if it has one, is not sent. The call is
+        never made again when the server may have heard it.
+
+        Args:
+            accept_tos_version: The version of the terms, as `status().agent_signup.tos_version` has it.
+            token: The token that some servers ask for (`AMPLY_SIGNUP_TOKEN` of the command).
+
+        Raises:
+            InvalidRequestError: The terms have another version, which it says, or a token is needed; nothing was accepted.
+            PermissionDeniedError: Agents cannot sign up on this server; it says what to do instead.
+            ProtocolError: The key cannot be found in the answer, which is in `sealed_body`.
+
+        Example:
+            >>> with Sandbox(agent_signup=True) as open_to_all, Client(base_url=open_to_all.url) as nobody:
+            ...     terms = nobody.status().agent_signup
+            ...     account = nobody.signup(terms.tos_version)
+            >>> account
+            NewAccount(principal_id='prn_sandbox_...', tos_version='2026-11-01', and 4 more, api_key hidden)
+            >>> account.api_key[:9]
+            'amply_sk_'
+        """
+        from ._bootstrap import _account, _token
+
+        return _account(_native.signup(self._core, accept_tos_version, _token(token)))
 
     def status(self) -> Status:
         """How the server is set up and how it is (`GET /status`).

@@ -209,6 +209,39 @@ class ProtocolError(AmplyApiError):
     """What came is not an answer of the Amply API, or a redirect that is not followed."""
 
     code = "protocol"
+    sealed_body: Sealed | None = None
+    """The answer to a signup whose key cannot be found, out of sight: the key may be in it, which no server shows twice."""
+
+
+class Sealed:
+    """An answer that may hold a key: `expose` shows it, and nothing else does. A pickle and a copy are without it.
+
+    Example:
+        >>> sealed = Sealed('{"key": "…"}')
+        >>> sealed, sealed.expose()
+        (Sealed(12 characters), '{"key": "…"}')
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str | None = None) -> None:
+        self._text = text
+
+    def expose(self) -> str:
+        """The answer as it came.
+
+        Raises:
+            ValueError: This was pickled, which leaves the answer behind.
+        """
+        if self._text is None:
+            raise ValueError("the answer was left behind when this was pickled; it is in the process of the signup alone")
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Sealed(left behind)" if self._text is None else f"Sealed({len(self._text)} characters)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sealed, ()
 
 
 class StoreError(AmplyApiError):
@@ -240,6 +273,8 @@ def _made(code: str, message: str, fields: dict[str, Any]) -> AmplyApiError:
     kind = _BY_CODE.get(code, AmplyApiError)
     if "challenge" in fields:
         fields["challenge"] = _billing.Challenge(fields["challenge"])
+    if "sealed_body" in fields:
+        fields["sealed_body"] = Sealed(fields["sealed_body"])
     if "answer" in fields:
         fields["answer"] = _route._route(fields["answer"])
     if fields.get("amount_usd") is not None:

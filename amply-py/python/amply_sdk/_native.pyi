@@ -10,6 +10,8 @@ __all__ = [
     "Server",
     "Source",
     "Tracked",
+    "agent",
+    "agent_async",
     "audit",
     "audit_async",
     "billing_status",
@@ -46,6 +48,7 @@ __all__ = [
     "providers",
     "providers_async",
     "read_route",
+    "read_steps",
     "report",
     "report_async",
     "report_durable",
@@ -59,6 +62,8 @@ __all__ = [
     "route_task_async",
     "route_task_tracked",
     "route_task_tracked_async",
+    "signup",
+    "signup_async",
     "status",
     "status_async",
     "ticket",
@@ -127,6 +132,11 @@ _Request = tuple[
 def read_route(text: str) -> tuple[list[dict[str, Any]], str | None, list[dict[str, Any]]]: ...
 def route_task(core: Core, request: _Request) -> _Raw: ...
 def route_task_async(core: Core, request: _Request) -> Pending: ...
+def read_steps(text: str) -> list[str]: ...
+def agent(core: Core) -> _Raw: ...
+def agent_async(core: Core) -> Pending: ...
+def signup(core: Core, accept_tos_version: str, token: str | None) -> tuple[_Raw, str, str]: ...
+def signup_async(core: Core, accept_tos_version: str, token: str | None) -> Pending: ...
 def status(core: Core) -> _Raw: ...
 def status_async(core: Core) -> Pending: ...
 def providers(core: Core) -> _Raw: ...

@@ -30,6 +30,7 @@ class Sandbox:
         rate_limit: How many routes an address may ask for in a minute.
         daily_quota: How many routes a principal gets in a UTC day.
         agent_signup: Whether agents may sign up for a key.
+        agent_signup_secret: The token that a signup must bring.
         balance: What the wallet of `user_key` holds, in USD; 10 unless set.
         charge_per_route: What a route costs, in USD; 0.01 unless set.
         strict_wallet: Whether a route that the wallet does not cover is refused with 402.
@@ -61,6 +62,7 @@ class Sandbox:
         rate_limit: int | None = None,
         daily_quota: int | None = None,
         agent_signup: bool | None = None,
+        agent_signup_secret: str | None = None,
         balance: _Amount | None = None,
         charge_per_route: _Amount | None = None,
         strict_wallet: bool | None = None,

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from ._bootstrap import AgentSignup
+
 
 class Status(Answer):
     """How a server is set up and how it is.
@@ -46,6 +48,15 @@ class Status(Answer):
     def last_benchmark_at(self) -> datetime | None:
         """When providers were last measured, in UTC."""
         return _read.time(self.get("last_benchmark_at"))
+
+    @property
+    def agent_signup(self) -> AgentSignup | None:
+        """Whether and how an agent may sign up (`diagnostics.agent_signup`); None on a server that does not say."""
+        from ._bootstrap import AgentSignup
+
+        diagnostics = self.get("diagnostics")
+        found = diagnostics.get("agent_signup") if isinstance(diagnostics, dict) else None
+        return AgentSignup(found) if isinstance(found, dict) else None
 
 
 class Providers(Answer):

@@ -12,8 +12,9 @@ use crate::call::{decode, encode, span_of, typed};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Failure, forget};
 use crate::exchange::{Exchange, Reply, Request};
-use crate::key::{secret_header, without_secrets};
+use crate::key::{secret_header, without_keys};
 use crate::meta::Meta;
+use crate::secret::{Concealed, Secret};
 use crate::text::one_line;
 use crate::wire::{AgentManifest, AgentSignup, NewAccount, Signup, SignupBody, Status};
 
@@ -88,12 +89,12 @@ impl Client {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let sandbox = amply_sandbox::Sandbox::builder().agent_signup(true).start().await?;
-    /// use amply_sdk::{Client, Signup};
+    /// use amply_sdk::{Binding, Client, Signup};
     ///
     /// let nobody = Client::builder().base_url(sandbox.url()).build()?;
     /// let account = nobody.signup(Signup::accepting("2026-11-01")).await?;
     /// let client = Client::builder().base_url(sandbox.url()).api_key(account.api_key.expose()).build()?;
-    /// assert!(client.route_task("store 1M vectors").await?.principal().is_bound());
+    /// assert_eq!(client.route_task("store 1M vectors").await?.principal().binding, Binding::Bound);
     /// # Ok(()) }
     /// ```
     pub async fn signup(&self, signup: Signup) -> Result<NewAccount, Error> {
@@ -102,7 +103,7 @@ impl Client {
             let message = "the version of the terms is empty; write the one that `/status` shows";
             return Err(Error::invalid("accept_tos_version", message));
         }
-        let secret = token.as_ref().map(|token| secret_header("", token, "the token of the signup"));
+        let secret = token.as_ref().map(|token| secret_header("", token.as_str(), "the token of the signup"));
         let secret = secret.transpose().map_err(|message| Error::invalid("token", message))?;
         let keyless = self.exchange.for_signup(None)?;
         let terms = self.terms_of(&keyless).await?;
@@ -117,7 +118,6 @@ impl Client {
             Some(secret) => keyless.for_signup(Some(secret))?,
             None => keyless,
         };
-        let token = token.as_ref().map(|token| token.as_str());
         self.send_signup(&exchange, &tos_version, token).await
     }
 
@@ -125,20 +125,22 @@ impl Client {
         &self,
         exchange: &Exchange,
         tos_version: &str,
-        token: Option<&str>,
+        token: Option<Secret>,
     ) -> Result<NewAccount, Error> {
         let body = encode(&SignupBody { accept_tos_version: tos_version })?;
-        let request = self.request_to(&Endpoint::SIGNUP, "", Some(body), None)?;
+        let has_token = token.is_some();
+        let concealed = Concealed::in_failures(token.into_iter().collect());
+        let request = Request { concealed, ..self.request_to(&Endpoint::SIGNUP, "", Some(body), None)? };
         let span = span_of(&request);
         let sent = exchange.begin(request, &self.options).send().instrument(span).await;
-        let reply = sent.map_err(|error| self.refused(error, token))?;
+        let reply = sent.map_err(|error| self.refused(error, has_token))?;
         let Reply { body, meta, request: (method, url), .. } = reply;
-        match NewAccount::read(&body, meta) {
+        match NewAccount::read(&body) {
             Ok(account) => {
                 forget(body);
-                Ok(account)
+                Ok(account.with_meta(meta))
             }
-            Err((why, meta)) => Err(unread(format!("{method} {url}"), &why, body, meta)),
+            Err(why) => Err(unread(format!("{method} {url}"), &why, body, meta)),
         }
     }
 
@@ -178,8 +180,8 @@ impl Client {
         }))
     }
 
-    /// A signup that was sent and failed, in the words of a signup and without a secret.
-    fn refused(&self, error: Error, token: Option<&str>) -> Error {
+    /// A signup that was sent and failed, in the words of a signup. A key that came all the same is sealed.
+    fn refused(&self, error: Error, has_token: bool) -> Error {
         let mut error = match error {
             // There is no wallet yet that could be topped up for it.
             Error::PaymentRequired(challenge) => Error::Rejected(Box::new(challenge.into_failure())),
@@ -187,7 +189,7 @@ impl Client {
         };
         let hint = match &error {
             Error::Forbidden(_) | Error::NotFound(_) | Error::Unsupported(_) => Some(self.by_hand()),
-            Error::Unauthorized(_) if token.is_none() => Some(NEEDS_TOKEN.to_owned()),
+            Error::Unauthorized(_) if !has_token => Some(NEEDS_TOKEN.to_owned()),
             Error::Unauthorized(_) => Some(
                 "the token is not the one of this server; set AMPLY_SIGNUP_TOKEN, or pass the right one by `token`"
                     .to_owned(),
@@ -197,10 +199,9 @@ impl Client {
         };
         if let Some(failure) = error.failure_mut() {
             failure.hint = hint.or(failure.hint.take());
-            failure.detail = without_secrets(&failure.detail, token);
-            failure.code = failure.code.take().map(|code| without_secrets(&code, token));
+            failure.detail = without_keys(&failure.detail);
             let body = String::from_utf8_lossy(&failure.body);
-            let shown = without_secrets(&body, token);
+            let shown = without_keys(&body);
             if shown != body {
                 drop(body);
                 failure.seal_body(Bytes::from(shown));

@@ -92,17 +92,17 @@ impl AgentManifest {
 
 impl FromFields for AgentManifest {
     fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
-        let mut workflow: AgentWorkflow =
-            fields.take("workflow").ok_or("it has no `workflow`, and so no steps")?;
-        workflow.steps = in_order(workflow.steps)?;
-        Ok(Self {
+        let workflow: Option<AgentWorkflow> = fields.take("workflow");
+        let mut manifest = Self {
             ok: fields.take("ok"),
             tos_version_for_signup: fields.take("tos_version_for_signup"),
             autonomous_credential_path: fields.take("autonomous_credential_path"),
-            workflow,
+            workflow: workflow.ok_or("it has no `workflow`, and so no steps")?,
             commercial: fields.take("commercial"),
             extra: fields.rest(),
-        })
+        };
+        manifest.workflow.steps = in_order(manifest.workflow.steps)?;
+        Ok(manifest)
     }
 }
 
@@ -176,8 +176,8 @@ pub struct AgentStep {
 impl FromFields for AgentStep {
     fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
         // [our] both names: the documentation has the order alone.
-        let mut after = fields.take("after").unwrap_or(Names(Vec::new())).0;
-        after.extend(fields.take("depends_on").unwrap_or(Names(Vec::new())).0);
+        let mut after = fields.take_unpromised("after").unwrap_or(Names(Vec::new())).0;
+        after.extend(fields.take_unpromised("depends_on").unwrap_or(Names(Vec::new())).0);
         Ok(Self {
             id: fields.take("id").unwrap_or_default(),
             method: fields.take("method"),
@@ -283,7 +283,7 @@ impl FromFields for AgentSignup {
             requires_shared_secret: fields.take("requires_shared_secret"),
             tos_version: fields.take("tos_version"),
             // [our] the documentation does not say where the terms are.
-            tos_url: fields.take("tos_url"),
+            tos_url: fields.take_unpromised("tos_url"),
             max_signups_per_hour_per_ip: fields.take("max_signups_per_hour_per_ip"),
             path: fields.take("path"),
             extra: fields.rest(),

@@ -63,6 +63,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Takes a field that no document promises: it is read where a server says it, and not missed where none does.
+    pub(crate) fn take_unpromised<T: FromJson>(&mut self, name: &str) -> Option<T> {
+        if self.asked.is_some() { None } else { self.take(name) }
+    }
+
     /// Takes a field; `None` when it is missing, null, or of a type that cannot be read.
     pub(crate) fn take<T: FromJson>(&mut self, name: &str) -> Option<T> {
         if let Some(asked) = self.asked {

@@ -8,8 +8,10 @@ use zeroize::Zeroizing;
 
 use super::fields::{Fields, FromFields, check_depth, text_of};
 use super::json::Extra;
-use crate::key::{NewKey, without_secrets};
+use super::shape::{Known, Shape};
+use crate::key::NewKey;
 use crate::meta::Meta;
+use crate::secret::{PLACE, Secret, without};
 
 /// A signup for a key of one's own: which terms are accepted, and the token where the server asks for one.
 ///
@@ -20,7 +22,7 @@ use crate::meta::Meta;
 #[must_use]
 pub struct Signup {
     pub(crate) tos_version: String,
-    pub(crate) token: Option<Zeroizing<String>>,
+    pub(crate) token: Option<Secret>,
 }
 
 impl Signup {
@@ -33,7 +35,7 @@ impl Signup {
     /// The token (`X-Amply-Agent-Signup-Token`), a secret that some servers ask for. It is sent with the signup alone, and not
     /// to a server that says it needs none.
     pub fn token(mut self, secret: impl Into<String>) -> Self {
-        self.token = Some(Zeroizing::new(secret.into()));
+        self.token = Some(Secret::new(secret));
         self
     }
 }
@@ -91,41 +93,62 @@ impl NewAccount {
     }
 
     /// Reads an answer; the error says what is wrong and repeats nothing of it.
-    pub(crate) fn read(body: &Bytes, mut meta: Meta) -> Result<Self, (String, Meta)> {
-        let read = || -> Result<_, String> {
-            let whole = text_of(body).map_err(|_| "it is not UTF-8".to_owned())?;
-            check_depth(whole)?;
-            // serde's own words may hold a part of the text.
-            let mut fields = Fields::parse(body, whole).map_err(|_| "it is not a JSON object".to_owned())?;
-            let key = fields.take("api_key").map(Zeroizing::new).and_then(NewKey::new);
-            let key = key.ok_or("it has no `api_key` that could be used")?;
-            // A hint for the shell may repeat it.
-            let rest = serde_json::to_string(&fields.rest()).map(Zeroizing::new);
-            let rest = rest.map_err(|_| "a part of it cannot be kept".to_owned())?;
-            Ok((key, Zeroizing::new(whole.to_owned()), rest))
-        };
-        let (api_key, whole, rest) = match read() {
-            Ok(read) => read,
-            Err(why) => return Err((why, meta)),
-        };
-        let text = without_secrets(&rest, Some(api_key.expose()));
+    pub(crate) fn read(body: &Bytes) -> Result<Self, String> {
+        let whole = text_of(body).map_err(|_| "it is not UTF-8".to_owned())?;
+        check_depth(whole)?;
+        // serde's own words may hold a part of the text.
+        let mut fields = Fields::parse(body, whole).map_err(|_| "it is not a JSON object".to_owned())?;
+        let api_key = fields.take(API_KEY).map(Zeroizing::new).and_then(NewKey::new);
+        let api_key = api_key.ok_or("it has no `api_key` that could be used")?;
+        // A hint for the shell may repeat it.
+        let rest = serde_json::to_string(&fields.rest()).map(Zeroizing::new);
+        let rest = rest.map_err(|_| "a part of it cannot be kept".to_owned())?;
+        let text = without(api_key.expose(), PLACE, &rest);
         // From a copy without the key: what is kept of a body keeps all of it.
         let kept = Bytes::copy_from_slice(text.as_bytes());
-        let Ok(mut fields) = Fields::parse(&kept, &text) else {
-            return Err(("it is not JSON without its key".to_owned(), meta));
-        };
-        if meta.request_id().is_none() {
-            meta.body_request_id = fields.take("request_id");
+        let fields = Fields::parse(&kept, text_of(&kept).unwrap_or_default());
+        let rest = Rest::from_fields(fields.map_err(|_| "it is not JSON without its key".to_owned())?)?;
+        let Rest { principal_id, tos_version, quickstart, request_id, extra } = rest;
+        let meta = Meta { body_request_id: request_id, ..Meta::default() };
+        let whole = Zeroizing::new(whole.to_owned());
+        Ok(Self { api_key, principal_id, tos_version, quickstart, extra, whole, text, meta })
+    }
+
+    /// What is read of an answer.
+    pub(crate) fn shape() -> Shape {
+        let mut known = vec![Known::new(&[API_KEY], Shape::Value)];
+        if let Shape::Object(rest) = Shape::of::<Rest>().0 {
+            known.extend(rest);
         }
+        Shape::Object(known)
+    }
+
+    /// The same with what is known of the call.
+    pub(crate) fn with_meta(self, meta: Meta) -> Self {
+        let body_request_id = self.meta.body_request_id;
+        Self { meta: Meta { body_request_id, ..meta }, ..self }
+    }
+}
+
+const API_KEY: &str = "api_key";
+
+/// What stands beside the key.
+struct Rest {
+    principal_id: Option<String>,
+    tos_version: Option<String>,
+    quickstart: Option<Quickstart>,
+    request_id: Option<String>,
+    extra: Extra,
+}
+
+impl FromFields for Rest {
+    fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
         Ok(Self {
-            api_key,
             principal_id: fields.take("principal_id"),
             tos_version: fields.take("tos_version"),
             quickstart: fields.take("quickstart"),
+            request_id: fields.take("request_id"),
             extra: fields.rest(),
-            whole,
-            text: text.clone(),
-            meta,
         })
     }
 }
@@ -176,7 +199,7 @@ mod tests {
     use super::*;
 
     fn read(body: &'static str) -> Result<NewAccount, String> {
-        NewAccount::read(&Bytes::from_static(body.as_bytes()), Meta::default()).map_err(|(why, _)| why)
+        NewAccount::read(&Bytes::from_static(body.as_bytes()))
     }
 
     #[test]
@@ -190,7 +213,7 @@ mod tests {
         assert_eq!(account.principal_id.as_deref(), Some("p"));
         assert_eq!(account.meta().request_id(), Some("r"));
         let shown = format!("{account:?} {} {:?}", account.text(), account.extra);
-        assert!(!shown.contains("amply_sk_") && shown.contains("export AMPLY_API_KEY=[redacted]"), "{shown}");
+        assert!(!shown.contains("amply_sk_") && shown.contains("export AMPLY_API_KEY=[secret]"), "{shown}");
     }
 
     #[test]

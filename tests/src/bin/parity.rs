@@ -3,10 +3,11 @@
 
 use std::io::Write;
 
-use amply_sdk::{Answer, Client, Method, Outcome, RouteRequest};
+use amply_sdk::{Answer, Client, Method, Outcome, RouteRequest, Signup};
 use serde_json::Value;
 
 const CALLS: &[&str] = &[
+    "agent",
     "audit",
     "billing_status",
     "health",
@@ -19,6 +20,7 @@ const CALLS: &[&str] = &[
     "request",
     "route_task",
     "route_task_tracked",
+    "signup",
     "status",
 ];
 
@@ -39,6 +41,8 @@ async fn ask(client: &Client, call: &str) -> Result<String, Box<dyn std::error::
         "route_task" => client.route_task(RouteRequest::new(task).dimension(1536)).await?.text().to_owned(),
         "route_task_tracked" => client.route_task_tracked(task).await?.into_parts().0.text().to_owned(),
         "status" => client.status().await?.text().to_owned(),
+        "agent" => client.agent().await?.text().to_owned(),
+        "signup" => client.signup(Signup::accepting("2026-11-01")).await?.expose_text().to_owned(),
         "providers" => client.providers().await?.text().to_owned(),
         "health" => client.health().await?.text().to_owned(),
         "openapi" => client.openapi().await?.text().to_owned(),
