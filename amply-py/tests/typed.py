@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from decimal import Decimal
 
-from amply_sdk import AsyncClient, Client, Receipt, Route, SpendPolicy, TopUpRequest, route_task
+from amply_sdk import AsyncClient, Client, Execution, Receipt, Route, SpendPolicy, TopUpRequest, route_task
 
 
 def pay(request: TopUpRequest) -> Receipt:
@@ -23,6 +23,9 @@ def calls() -> None:
         cost: Decimal | None = route.estimated_cost_usd
         first: str = route.rankings[0].provider_id
         quick: Client = client.with_options(timeout=2)
+        execution: Execution = client.execute("store 1M vectors", credential_ref=client.credentials.add("qdrant", "s").id)
+        saved: Decimal | None = client.savings_report("90d").totals.saved_usd
+        print(execution.output, saved)
     print(cost, first, quick, route_task(api_key="k", task="t")["recommended"])
 
 
@@ -35,3 +38,4 @@ async def awaits() -> None:
 Client(spend=SpendPolicy(per_day=0.1))  # type: ignore[arg-type]
 Client().route_task(b"store")  # type: ignore[arg-type]
 Client().route_task("store", workload_type="writes")  # type: ignore[arg-type]
+Client().savings_report("7d")  # type: ignore[arg-type]

@@ -32,28 +32,45 @@ from ._server import Health, OpenApi, PlatformMetrics, Provider, ProviderHealth,
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._aio import AsyncClient, AsyncPayments
+    from ._credentials import (
+        AddedCredential, AsyncCredentials, Credential, CredentialList, Credentials, RemovedCredential,
+    )  # fmt: skip
     from ._events import Event
+    from ._execute import Execution, Target
     from ._sandbox import Sandbox
+    from ._savings import SavingsReport, SavingsTotals
 
 __all__ = [
-    "APIConnectionError", "APITimeoutError", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient",
-    "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit", "AuthenticationError", "BadRequestError",
-    "BillingStatus", "Challenge", "Client", "ConfigError", "Event", "Health", "InternalServerError",
+    "APIConnectionError", "APITimeoutError", "AddedCredential", "AmplyApiError", "AmplyError", "Answer",
+    "Asset", "AsyncClient", "AsyncCredentials", "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit",
+    "AuthenticationError", "BadRequestError", "BillingStatus", "Challenge", "Client", "ConfigError",
+    "Credential", "CredentialList", "Credentials", "Event", "Execution", "Health", "InternalServerError",
     "InvalidRequestError", "Item", "Meta", "NotFoundError", "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer",
     "Payment", "PaymentError", "PaymentFailedError", "PaymentNotAppliedError", "PaymentRefusedError",
     "PaymentRequiredError", "PaymentUnknownError", "Payments", "PermissionDeniedError", "PlatformMetrics",
     "Principal", "PrincipalNotBoundError", "ProtocolError", "Provider", "ProviderHealth", "Providers",
-    "QueueFullError", "Ranking", "RateLimitError", "Receipt", "Reported", "Route", "RuledOut", "Sandbox",
-    "SpendLimitError", "SpendPolicy", "Status", "StoreError", "TopUpRejected", "TopUpRequest", "TopUpService",
-    "TrackedRoute", "UnsupportedError", "X402", "__version__", "route_task", "route_task_tracked",
+    "QueueFullError", "Ranking", "RateLimitError", "Receipt", "RemovedCredential", "Reported", "Route",
+    "RuledOut", "Sandbox", "SavingsReport", "SavingsTotals", "SpendLimitError", "SpendPolicy", "Status",
+    "StoreError", "Target", "TopUpRejected", "TopUpRequest", "TopUpService", "TrackedRoute", "UnsupportedError",
+    "X402", "__version__", "route_task", "route_task_tracked",
 ]  # fmt: skip
 
 # What not every program needs is loaded at first use.
 _LATER = {
+    "AddedCredential": "_credentials",
     "AsyncClient": "_aio",
+    "AsyncCredentials": "_credentials",
     "AsyncPayments": "_aio",
+    "Credential": "_credentials",
+    "CredentialList": "_credentials",
+    "Credentials": "_credentials",
     "Event": "_events",
+    "Execution": "_execute",
+    "RemovedCredential": "_credentials",
     "Sandbox": "_sandbox",
+    "SavingsReport": "_savings",
+    "SavingsTotals": "_savings",
+    "Target": "_execute",
 }
 
 
