@@ -5,7 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use amply_sandbox::{NanoUsd, OpenPayments, Sandbox};
-use amply_sdk::{Binding, Client, ClientBuilder, Error, PrincipalBinding, PrincipalPolicy, Store, env};
+use amply_sdk::{
+    Binding, Client, ClientBuilder, Error, Failure, PrincipalBinding, PrincipalPolicy, Store, env,
+};
 use zeroize::Zeroizing;
 
 use crate::args::{Global, Principal};
@@ -163,6 +165,25 @@ impl Session {
             Failed::Call { error, .. } if self.is_sandbox() && matches!(*error, Error::NotFound(_)) => {
                 let hint = "the sandbox of `--sandbox` ends with its command, and knows no route of another one; serve one \
                             with `amply sandbox`, and name it with `--base-url`";
+                Failed::Call { error, hint: Some(hint.to_owned()) }
+            }
+            other => other,
+        }
+    }
+
+    /// What to do where there is no such credential.
+    pub(crate) fn advise_on_credential(&self, failed: Failed) -> Failed {
+        match failed {
+            Failed::Call { error, .. }
+                if error.failure().and_then(Failure::server_code) == Some("credential_not_found") =>
+            {
+                let hint = match self.is_sandbox() {
+                    true => {
+                        "the sandbox of `--sandbox` ends with its command, and keeps nothing for another one; serve one with \
+                         `amply sandbox`, and name it with `--base-url`"
+                    }
+                    false => "`amply credentials list` shows the credentials of this key",
+                };
                 Failed::Call { error, hint: Some(hint.to_owned()) }
             }
             other => other,

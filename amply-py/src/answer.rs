@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amply_sdk::{Answer, KeyKind, Meta, Payment, PrincipalBinding, Route};
+use amply_sdk::{Answer, Execution, KeyKind, Meta, Payment, PrincipalBinding, Route};
 use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -54,6 +54,12 @@ impl Source {
 
 impl Plain {
     pub(crate) fn of_route(answer: Answer<Route>) -> Self {
+        let principal = Some(answer.principal());
+        let (_, body, meta) = answer.into_parts();
+        Self { body, known: Box::new(Known { meta, principal }) }
+    }
+
+    pub(crate) fn of_execution(answer: Answer<Execution>) -> Self {
         let principal = Some(answer.principal());
         let (_, body, meta) = answer.into_parts();
         Self { body, known: Box::new(Known { meta, principal }) }

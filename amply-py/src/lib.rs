@@ -6,9 +6,11 @@
 mod answer;
 mod bootstrap;
 mod core;
+mod credentials;
 mod desk;
 mod error;
 mod events;
+mod execute;
 mod get;
 mod json;
 mod lane;
@@ -19,6 +21,7 @@ mod payments;
 mod request;
 mod route;
 mod sandbox;
+mod savings;
 mod settings;
 
 /// What `amply_sdk` is made of. Its names are for that package alone.
@@ -31,7 +34,14 @@ mod native {
     #[pymodule_export]
     use crate::core::Core;
     #[pymodule_export]
+    use crate::credentials::{
+        credentials_add, credentials_add_async, credentials_list, credentials_list_async, credentials_remove,
+        credentials_remove_async,
+    };
+    #[pymodule_export]
     use crate::desk::Pending;
+    #[pymodule_export]
+    use crate::execute::{execute, execute_async};
     #[pymodule_export]
     use crate::get::{
         agent, agent_async, billing_status, billing_status_async, health, health_async, openapi,
@@ -58,6 +68,8 @@ mod native {
     use crate::route::{route_task, route_task_async};
     #[pymodule_export]
     use crate::sandbox::Server;
+    #[pymodule_export]
+    use crate::savings::{savings_report, savings_report_async};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the name that Python has for it")]

@@ -121,7 +121,7 @@ fn index<'py>(given: &Bound<'py, PyAny>) -> Option<Bound<'py, PyInt>> {
     given.call_method0("__index__").ok()?.cast_into().ok()
 }
 
-fn text(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
+pub(crate) fn text(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
     match given.cast::<PyString>() {
         Ok(text) => match text.to_str() {
             Ok(text) => Ok(text.to_owned()),

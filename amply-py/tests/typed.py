@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from decimal import Decimal
 
-from amply_sdk import AgentStep, AsyncClient, Client, NewAccount, Receipt, Route, SpendPolicy, TopUpRequest, route_task
+from amply_sdk import (
+    AgentStep,
+    AsyncClient,
+    Client,
+    Execution,
+    NewAccount,
+    Receipt,
+    Route,
+    SpendPolicy,
+    TopUpRequest,
+    route_task,
+)
 
 
 def pay(request: TopUpRequest) -> Receipt:
@@ -26,6 +37,9 @@ def calls() -> None:
         step: AgentStep | None = client.agent().next_step(["discover"])
         account: NewAccount = client.signup("2026-11-01", token="t")
         key: str = account.api_key
+        execution: Execution = client.execute("store 1M vectors", credential_ref=client.credentials.add("qdrant", "s").id)
+        saved: Decimal | None = client.savings_report("90d").totals.saved_usd
+        print(execution.output, saved)
     print(cost, first, quick, step, key, route_task(api_key="k", task="t")["recommended"])
 
 
@@ -38,3 +52,4 @@ async def awaits() -> None:
 Client(spend=SpendPolicy(per_day=0.1))  # type: ignore[arg-type]
 Client().route_task(b"store")  # type: ignore[arg-type]
 Client().route_task("store", workload_type="writes")  # type: ignore[arg-type]
+Client().savings_report("7d")  # type: ignore[arg-type]

@@ -16,8 +16,8 @@ use crate::wire::{AddedCredential, CredentialBody, CredentialList, RemovalReceip
 const MAX_ID: usize = 200;
 /// As many bytes as a secret may have. // [our]
 const MAX_SECRET: usize = 8192;
-/// More characters than anybody reads in a list.
-const MAX_LABEL: usize = 200;
+/// As many characters as a label may have. // [our]
+const MAX_LABEL: usize = 100;
 
 /// The credentials of this key's principal that the server keeps. From [`Client::credentials`].
 ///
@@ -230,7 +230,7 @@ mod tests {
         assert!(says(NewCredential::new("a b", "hidden")).starts_with("provider_id is `a b`"));
         assert!(says(NewCredential::new("qdrant", "")).starts_with("the secret is empty"));
         assert!(says(NewCredential::new("qdrant", "x".repeat(8193))).starts_with("the secret is 8193 bytes"));
-        for label in ["", " ", "two\nlines", &"x".repeat(201)] {
+        for label in ["", " ", "two\nlines", &"x".repeat(101)] {
             let error = says(NewCredential::new("qdrant", "hidden").label(label));
             assert!(error.starts_with("label is `") && !error.contains("hidden"), "{error}");
         }

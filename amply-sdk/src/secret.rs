@@ -144,7 +144,13 @@ impl Concealed {
                 *text = clean;
                 is_changed
             }
-            Value::Array(items) => items.iter_mut().fold(false, |changed, item| self.value(item) || changed),
+            Value::Array(items) => {
+                let mut is_changed = false;
+                for item in items {
+                    is_changed |= self.value(item);
+                }
+                is_changed
+            }
             Value::Object(fields) => {
                 let mut is_changed = false;
                 for (name, mut value) in std::mem::take(fields) {

@@ -34,14 +34,16 @@ def plain(answer: Any, sandbox: Sandbox) -> Any:
     return json.loads(text, object_hook=without)
 
 
-def by_program(program: str, *arguments: str, store: Path | None = None) -> Any:
+def by_program(program: str, *arguments: str, store: Path | None = None, stdin: str = "", first: str | None = None) -> Any:
     with new_sandbox() as sandbox:
         env = {"AMPLY_API_KEY": sandbox.user_key, "AMPLY_BASE_URL": sandbox.url}
         if store is not None:
             env["AMPLY_STORE"] = str(store)
 
-        def run(*arguments: str) -> Any:
-            done = subprocess.run([PROGRAMS / program, *arguments], env=env, capture_output=True, text=True, timeout=60)
+        def run(*arguments: str, stdin: str = "") -> Any:
+            done = subprocess.run(
+                [PROGRAMS / program, *arguments], env=env, input=stdin, capture_output=True, text=True, timeout=60
+            )
             assert done.returncode == 0, done.stderr
             return json.loads(done.stdout)
 
@@ -49,7 +51,11 @@ def by_program(program: str, *arguments: str, store: Path | None = None) -> Any:
             route = run("--json", "route", "--track", "store 1M vectors")
             words = {"TICKET": route["amply_ticket"], "ROUTE_ID": route["request_id"]}
             arguments = tuple(words.get(word, word) for word in arguments)
-        return plain(run(*arguments), sandbox)
+        if program == "amply" and first == "credential":
+            added = run("--json", "credentials", "add", "qdrant", stdin="s3cret")
+            words = {"CREDENTIAL": added["credential"]["id"]}
+            arguments = tuple(words.get(word, word) for word in arguments)
+        return plain(run(*arguments, stdin=stdin), sandbox)
 
 
 def call_of(client: Any, name: str) -> Any:
@@ -66,6 +72,9 @@ def by_client(name: str) -> Any:
             args.append(client.route_task_tracked("store 1M vectors").ticket)
         elif how.get("after") == "route_id":
             args.append(client.route_task("store 1M vectors").route_id)
+        if ROWS[name].get("first") == "credential":
+            added = client.credentials.add("qdrant", "s3cret")
+            args += [added.id] if how.get("after") == "credential" else []
         found = call_of(client, name)(*args, **how.get("kwargs", {}))
         return plain(getattr(found, how["attribute"]) if "attribute" in how else found, sandbox)
 
@@ -79,6 +88,9 @@ async def by_async_client(name: str) -> Any:
                 args.append((await client.route_task_tracked("store 1M vectors")).ticket)
             elif how.get("after") == "route_id":
                 args.append((await client.route_task("store 1M vectors")).route_id)
+            if ROWS[name].get("first") == "credential":
+                added = await client.credentials.add("qdrant", "s3cret")
+                args += [added.id] if how.get("after") == "credential" else []
             found = await call_of(client, name)(*args, **how.get("kwargs", {}))
             return plain(getattr(found, how["attribute"]) if "attribute" in how else found, sandbox)
 
@@ -90,7 +102,8 @@ def test_a_call_gives_equal_json_on_every_side(name: str, tmp_path: Path) -> Non
     assert by_client(name) == by_rust
     assert asyncio.run(by_async_client(name)) == by_rust
     if "cli" in row:
-        by_command = by_program("amply", "--json", *row["cli"], store=tmp_path / "store.db")
+        store, stdin = tmp_path / "store.db", row.get("cli_stdin", "")
+        by_command = by_program("amply", "--json", *row["cli"], store=store, stdin=stdin, first=row.get("first"))
         if "cli_adds" in row:
             by_command.pop(row["cli_adds"])
         assert (by_command[row["cli_at"]] if "cli_at" in row else by_command) == by_rust
@@ -112,7 +125,7 @@ def test_every_call_has_a_row() -> None:
     rows = set(ROWS)
     public = {name for name in dir(Client) if not name.startswith("_")}
     assert {name for name in rows if "." not in name} == public - set(TABLE["no_rows"]["python"])
-    for room in ("payments", "outbox"):
+    for room in ("payments", "outbox", "credentials"):
         kind = type(getattr(Client(base_url="http://127.0.0.1:9"), room))
         calls = {name for name, part in vars(kind).items() if inspect.isfunction(part) and not name.startswith("_")}
         assert {name.partition(".")[2] for name in rows if name.startswith(f"{room}.")} == calls - set(TABLE["no_rows"][room])

@@ -52,6 +52,10 @@ pub struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/agents.md")]
 pub struct Agents;
+/// The programs of the guide to executions.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/execute.md")]
+pub struct Execute;
 
 /// The programs of the guide to x402.
 #[cfg(doctest)]

@@ -115,7 +115,10 @@ pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Res
             let id = added.id().map_or_else(|| "without an id".to_owned(), table::one_line);
             Ok(term.print(&format!("added {id}; `amply execute TASK --vault-ref ID` uses it"))?)
         }
-        Planned::Remove(id) => show_removed(&credentials.remove(&id).await?, term),
+        Planned::Remove(id) => {
+            let removed = credentials.remove(&id).await;
+            show_removed(&removed.map_err(|error| session.advise_on_credential(error.into()))?, term)
+        }
     }
 }
 

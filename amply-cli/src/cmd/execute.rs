@@ -31,7 +31,7 @@ pub(crate) struct ExecuteArgs {
     #[arg(long, value_name = "URL", help_heading = "Execution")]
     target: Option<String>,
     /// A file with headers for the target, one `NAME: VALUE` on each line
-    #[arg(long, value_name = "FILE", requires = "target", help_heading = "Execution")]
+    #[arg(long, value_name = "FILE", conflicts_with = "vault_ref", help_heading = "Execution")]
     target_header_file: Option<PathBuf>,
     /// What is handed to whoever executes the task: JSON, `@FILE` for a file of it, or `-` for standard input
     #[arg(long, value_name = "JSON", allow_hyphen_values = true, help_heading = "Execution")]
@@ -118,7 +118,8 @@ pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Res
         true => by_hand(session, route.advice.key_from(), term, ask).await,
         false => ask().await.map_err(Failed::from),
     };
-    let execution = answered.map_err(|failed| advise(session, &route.advice, failed))?;
+    let execution =
+        answered.map_err(|failed| session.advise_on_credential(advise(session, &route.advice, failed)))?;
     route::warn_of(session, &execution.route, &execution.principal(), term);
     if !execution.succeeded() {
         term.warn(&how_it_failed(&execution));

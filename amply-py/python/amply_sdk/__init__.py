@@ -33,36 +33,53 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._aio import AsyncClient, AsyncPayments
     from ._bootstrap import AgentManifest, AgentSignup, AgentStep, AgentX402, MachineStep, NewAccount, PrincipalPolicy
+    from ._credentials import (
+        AddedCredential, AsyncCredentials, Credential, CredentialList, Credentials, RemovedCredential,
+    )  # fmt: skip
     from ._events import Event
+    from ._execute import Execution, Target
     from ._sandbox import Sandbox
+    from ._savings import SavingsReport, SavingsTotals
 
 __all__ = [
-    "APIConnectionError", "APITimeoutError", "AgentManifest", "AgentSignup", "AgentStep", "AgentX402", "AmplyApiError",
-    "AmplyError", "Answer", "Asset", "AsyncClient", "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit",
-    "AuthenticationError", "BadRequestError", "BillingStatus", "Challenge", "Client", "ConfigError", "Event", "Health",
-    "InternalServerError", "InvalidRequestError", "Item", "MachineStep", "Meta", "NewAccount", "NotFoundError",
-    "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer", "Payment", "PaymentError", "PaymentFailedError",
-    "PaymentNotAppliedError", "PaymentRefusedError", "PaymentRequiredError", "PaymentUnknownError", "Payments",
-    "PermissionDeniedError", "PlatformMetrics", "Principal", "PrincipalNotBoundError", "PrincipalPolicy",
-    "ProtocolError", "Provider", "ProviderHealth", "Providers", "QueueFullError", "Ranking", "RateLimitError",
-    "Receipt", "Reported", "Route", "RuledOut", "Sandbox", "Sealed", "SpendLimitError", "SpendPolicy", "Status",
-    "StoreError", "TopUpRejected", "TopUpRequest", "TopUpService", "TrackedRoute", "UnsupportedError", "X402",
-    "__version__", "route_task", "route_task_tracked",
+    "APIConnectionError", "APITimeoutError", "AddedCredential", "AgentManifest", "AgentSignup", "AgentStep",
+    "AgentX402", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient", "AsyncCredentials",
+    "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit", "AuthenticationError", "BadRequestError",
+    "BillingStatus", "Challenge", "Client", "ConfigError", "Credential", "CredentialList", "Credentials", "Event",
+    "Execution", "Health", "InternalServerError", "InvalidRequestError", "Item", "MachineStep", "Meta",
+    "NewAccount", "NotFoundError", "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer", "Payment", "PaymentError",
+    "PaymentFailedError", "PaymentNotAppliedError", "PaymentRefusedError", "PaymentRequiredError",
+    "PaymentUnknownError", "Payments", "PermissionDeniedError", "PlatformMetrics", "Principal",
+    "PrincipalNotBoundError", "PrincipalPolicy", "ProtocolError", "Provider", "ProviderHealth", "Providers",
+    "QueueFullError", "Ranking", "RateLimitError", "Receipt", "RemovedCredential", "Reported", "Route", "RuledOut",
+    "Sandbox", "SavingsReport", "SavingsTotals", "Sealed", "SpendLimitError", "SpendPolicy", "Status",
+    "StoreError", "Target", "TopUpRejected", "TopUpRequest", "TopUpService", "TrackedRoute", "UnsupportedError",
+    "X402", "__version__", "route_task", "route_task_tracked",
 ]  # fmt: skip
 
 # What not every program needs is loaded at first use.
 _LATER = {
+    "AddedCredential": "_credentials",
     "AgentManifest": "_bootstrap",
     "AgentSignup": "_bootstrap",
     "AgentStep": "_bootstrap",
     "AgentX402": "_bootstrap",
     "AsyncClient": "_aio",
+    "AsyncCredentials": "_credentials",
     "AsyncPayments": "_aio",
+    "Credential": "_credentials",
+    "CredentialList": "_credentials",
+    "Credentials": "_credentials",
     "Event": "_events",
+    "Execution": "_execute",
     "MachineStep": "_bootstrap",
     "NewAccount": "_bootstrap",
     "PrincipalPolicy": "_bootstrap",
+    "RemovedCredential": "_credentials",
     "Sandbox": "_sandbox",
+    "SavingsReport": "_savings",
+    "SavingsTotals": "_savings",
+    "Target": "_execute",
 }
 
 

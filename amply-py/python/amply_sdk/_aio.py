@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._bootstrap import AgentManifest, NewAccount
+    from ._credentials import AsyncCredentials
     from ._events import Event
+    from ._execute import Execution, Target
     from ._payment import Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+    from ._savings import SavingsReport
 
 
 class AsyncClient(Base):
@@ -357,6 +360,72 @@ class AsyncClient(Base):
             Decimal('10')
         """
         return _answer(BillingStatus, await _done(_native.billing_status_async(self._core)))
+
+    async def execute(
+        self,
+        task: str,
+        *,
+        credential_ref: str | None = None,
+        target: str | Target | None = None,
+        input: Any = None,
+        dimension: int | None = None,
+        workload_type: Literal["insert_heavy", "query_heavy", "hybrid"] | None = None,
+        filter_complexity: Literal["low", "medium", "high"] | None = None,
+        budget_usd: Decimal | str | float | None = None,
+        latency_target_ms: float | None = None,
+        budget_usd_per_1m_ops: Decimal | str | float | None = None,
+        slo_p99_ms: float | None = None,
+        referral_tag: str | None = None,
+        sandbox_mode: bool | None = None,
+        enterprise_policy: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Routes a task and has it executed, in one call. Arguments and errors: `Client.execute`.
+
+        Example:
+            >>> run(aclient.execute("store 1M vectors", target="https://worker.example/run", input=[1, 2])).output
+            [1, 2]
+        """
+        from ._execute import Execution, _place
+
+        return _answer(
+            Execution,
+            await _done(
+                _native.execute_async(
+                    self._core,
+                    (
+                        task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                        budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                        _policy(enterprise_policy), idempotency_key,
+                    ),
+                    _place(credential_ref, target),
+                    _body(input),
+                )
+            ),
+        )  # fmt: skip
+
+    async def savings_report(self, period: Literal["30d", "90d"] = "30d") -> SavingsReport:
+        """What routes cost and saved in a period. Errors: `Client.savings_report`.
+
+        Example:
+            >>> run(aclient.savings_report()).totals.routes
+            0
+        """
+        from ._savings import SavingsReport
+
+        return _answer(SavingsReport, await _done(_native.savings_report_async(self._core, period)))
+
+    @property
+    def credentials(self) -> AsyncCredentials:
+        """The credentials that the server keeps for executions. They need a key that is bound to a user.
+
+        Example:
+            >>> run(aclient.credentials.list()).credentials
+            []
+        """
+        from ._credentials import AsyncCredentials
+
+        return AsyncCredentials(self._core)
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
         """Any other call, authenticated. Arguments and result: `Client.request`.

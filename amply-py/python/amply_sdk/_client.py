@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._bootstrap import AgentManifest, NewAccount
+    from ._credentials import Credentials
     from ._events import Event
+    from ._execute import Execution, Target
     from ._payment import Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+    from ._savings import SavingsReport
 
 
 class Client(Base):
@@ -423,6 +426,93 @@ class Client(Base):
             Decimal('10')
         """
         return _answer(BillingStatus, _native.billing_status(self._core))
+
+    def execute(
+        self,
+        task: str,
+        *,
+        credential_ref: str | None = None,
+        target: str | Target | None = None,
+        input: Any = None,
+        dimension: int | None = None,
+        workload_type: Literal["insert_heavy", "query_heavy", "hybrid"] | None = None,
+        filter_complexity: Literal["low", "medium", "high"] | None = None,
+        budget_usd: Decimal | str | float | None = None,
+        latency_target_ms: float | None = None,
+        budget_usd_per_1m_ops: Decimal | str | float | None = None,
+        slo_p99_ms: float | None = None,
+        referral_tag: str | None = None,
+        sandbox_mode: bool | None = None,
+        enterprise_policy: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Routes a task and has it executed, in one call (`POST /route/execute`).
+
+        A 402 is paid as that of `route_task` is. An execution that failed is an answer: see `Execution.succeeded`. Once the server
+        can have seen the call it is never sent again, not even with `repeat_ambiguous`: a provider may have begun. It may take
+        longer than one attempt has, 20 s unless `attempt_timeout` says otherwise.
+
+        Args:
+            task: The task in plain words. The hints and limits that have no line here are those of `route_task`.
+            credential_ref: The id of a stored credential to execute with; see `credentials`.
+            target: Instead of one: a URL of your own to execute at, or a `Target` with headers for it.
+            input: What is handed to whoever executes the task: anything that `json.dumps` takes.
+
+        Raises:
+            TypeError: Neither a credential nor a target was given, or both.
+            InvalidRequestError: The request cannot be right; nothing was sent.
+            NotFoundError: There is no such credential, or it is another's.
+            AmplyApiError: As `route_task`.
+
+        Example:
+            >>> execution = client.execute("store 1M vectors", target="https://worker.example/run", input={"rows": 3})
+            >>> execution.recommended, execution.output
+            ('qdrant', {'rows': 3})
+        """
+        from ._execute import Execution, _place
+
+        return _answer(
+            Execution,
+            _native.execute(
+                self._core,
+                (
+                    task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                    budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                    _policy(enterprise_policy), idempotency_key,
+                ),
+                _place(credential_ref, target),
+                _body(input),
+            ),
+        )  # fmt: skip
+
+    def savings_report(self, period: Literal["30d", "90d"] = "30d") -> SavingsReport:
+        """What the routes of this key's principal cost and saved in a period, with a sentence to share (`POST /report`).
+
+        It needs a key that is bound to a user. Not to be confused with `report`, which reports how a route went.
+
+        Raises:
+            InvalidRequestError: Another period; nothing was sent.
+            PermissionDeniedError: The key is bound to no principal.
+
+        Example:
+            >>> client.savings_report("90d").summary
+            'Amply saved your agent fleet $0.00 in the last 90 days.'
+        """
+        from ._savings import SavingsReport
+
+        return _answer(SavingsReport, _native.savings_report(self._core, period))
+
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials that the server keeps for executions. They need a key that is bound to a user.
+
+        Example:
+            >>> client.credentials.list().credentials
+            []
+        """
+        from ._credentials import Credentials
+
+        return Credentials(self._core)
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Any other call, authenticated: a path below the base URL, an optional JSON body, and the JSON that comes.

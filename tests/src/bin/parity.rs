@@ -3,13 +3,20 @@
 
 use std::io::Write;
 
-use amply_sdk::{Answer, Client, Method, Outcome, RouteRequest, Signup};
+use amply_sdk::{
+    AddedCredential, Answer, Client, ExecuteRequest, Method, NewCredential, Outcome, Period, RouteRequest,
+    Signup, Target,
+};
 use serde_json::Value;
 
 const CALLS: &[&str] = &[
     "agent",
     "audit",
     "billing_status",
+    "credentials.add",
+    "credentials.list",
+    "credentials.remove",
+    "execute",
     "health",
     "openapi",
     "outbox.list",
@@ -20,6 +27,7 @@ const CALLS: &[&str] = &[
     "request",
     "route_task",
     "route_task_tracked",
+    "savings_report",
     "signup",
     "status",
 ];
@@ -48,6 +56,23 @@ async fn ask(client: &Client, call: &str) -> Result<String, Box<dyn std::error::
         "openapi" => client.openapi().await?.text().to_owned(),
         "platform_metrics" => client.platform_metrics().await?.text().to_owned(),
         "billing_status" => client.billing_status().await?.text().to_owned(),
+        "credentials.add" => add(client, Some("staging")).await?.text().to_owned(),
+        "credentials.list" => {
+            add(client, None).await?;
+            client.credentials().list().await?.text().to_owned()
+        }
+        "credentials.remove" => {
+            let added = add(client, None).await?;
+            let removed = client.credentials().remove(added.id().unwrap_or_default()).await?;
+            removed.receipt.ok_or("it was sent once")?.text().to_owned()
+        }
+        "execute" => {
+            let target = Target::new("https://worker.example/run")?;
+            let request =
+                ExecuteRequest::at_target(task, target).input(serde_json::json!({"rows": [1, 2.5]}));
+            client.execute(request).await?.text().to_owned()
+        }
+        "savings_report" => client.savings_report(Period::Days90).await?.text().to_owned(),
         "payments.list" => serde_json::to_string(&client.payments().list().await?)?,
         "request" => {
             let body = serde_json::json!({ "task": task });
@@ -70,4 +95,13 @@ async fn ask(client: &Client, call: &str) -> Result<String, Box<dyn std::error::
         },
         other => return Err(format!("`{other}` is no call of this program").into()),
     })
+}
+
+async fn add(client: &Client, label: Option<&str>) -> Result<Answer<AddedCredential>, amply_sdk::Error> {
+    let credential = NewCredential::new("qdrant", "s3cret");
+    let credential = match label {
+        Some(label) => credential.label(label),
+        None => credential,
+    };
+    client.credentials().add(credential).await
 }
