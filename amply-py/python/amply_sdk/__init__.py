@@ -24,7 +24,7 @@ from ._errors import (
     ProtocolError, QueueFullError, RateLimitError, SpendLimitError, StoreError, UnsupportedError,
 )  # fmt: skip
 from ._outcome import AsyncOutbox, AsyncTrackedRoute, Audit, Outbox, OutboxEntry, Reported, TrackedRoute
-from ._payment import Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
+from ._payment import AdminTopUp, Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
 from ._results import Answer, Item, Meta
 from ._route import Principal, Ranking, Route, RuledOut
 from ._server import Health, OpenApi, PlatformMetrics, Provider, ProviderHealth, Providers, Status
@@ -33,18 +33,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._aio import AsyncClient, AsyncPayments
     from ._events import Event
+    from ._plan import (
+        Change, Contribution, Explained, Explanation, Plan, PlannedCap, PlannedPayment, PlannedRail, ToWin,
+    )  # fmt: skip
     from ._sandbox import Sandbox
 
 __all__ = [
-    "APIConnectionError", "APITimeoutError", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient",
+    "APIConnectionError", "APITimeoutError", "AdminTopUp", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient",
     "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit", "AuthenticationError", "BadRequestError",
-    "BillingStatus", "Challenge", "Client", "ConfigError", "Event", "Health", "InternalServerError",
+    "BillingStatus", "Challenge", "Change", "Client", "ConfigError", "Contribution", "Event", "Explained", "Explanation", "Health", "InternalServerError",
     "InvalidRequestError", "Item", "Meta", "NotFoundError", "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer",
     "Payment", "PaymentError", "PaymentFailedError", "PaymentNotAppliedError", "PaymentRefusedError",
-    "PaymentRequiredError", "PaymentUnknownError", "Payments", "PermissionDeniedError", "PlatformMetrics",
-    "Principal", "PrincipalNotBoundError", "ProtocolError", "Provider", "ProviderHealth", "Providers",
+    "PaymentRequiredError", "PaymentUnknownError", "Payments", "PermissionDeniedError", "Plan", "PlannedCap", "PlannedPayment", "PlannedRail",
+    "PlatformMetrics", "Principal", "PrincipalNotBoundError", "ProtocolError", "Provider", "ProviderHealth", "Providers",
     "QueueFullError", "Ranking", "RateLimitError", "Receipt", "Reported", "Route", "RuledOut", "Sandbox",
-    "SpendLimitError", "SpendPolicy", "Status", "StoreError", "TopUpRejected", "TopUpRequest", "TopUpService",
+    "SpendLimitError", "SpendPolicy", "Status", "StoreError", "ToWin", "TopUpRejected", "TopUpRequest", "TopUpService",
     "TrackedRoute", "UnsupportedError", "X402", "__version__", "route_task", "route_task_tracked",
 ]  # fmt: skip
 
@@ -52,8 +55,17 @@ __all__ = [
 _LATER = {
     "AsyncClient": "_aio",
     "AsyncPayments": "_aio",
+    "Change": "_plan",
+    "Contribution": "_plan",
     "Event": "_events",
+    "Explained": "_plan",
+    "Explanation": "_plan",
+    "Plan": "_plan",
+    "PlannedCap": "_plan",
+    "PlannedPayment": "_plan",
+    "PlannedRail": "_plan",
     "Sandbox": "_sandbox",
+    "ToWin": "_plan",
 }
 
 
