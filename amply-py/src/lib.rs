@@ -18,6 +18,7 @@ mod log;
 mod outcome;
 mod payer;
 mod payments;
+mod plan;
 mod request;
 mod route;
 mod sandbox;
@@ -62,6 +63,8 @@ mod native {
         payments_list_async, payments_resolve, payments_resolve_async, payments_show, payments_show_async,
         payments_unblock, payments_unblock_async,
     };
+    #[pymodule_export]
+    use crate::plan::{explain_route, plan, plan_async};
     #[pymodule_export]
     use crate::request::{request, request_async};
     #[pymodule_export]

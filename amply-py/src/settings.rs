@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use amply_sdk::{
-    Asset, Client, Error, LocalSigner, Network, PrincipalPolicy, RetryPolicy, SpendPolicy, Store,
+    AdminTopUp, Asset, Client, Error, LocalSigner, Network, PrincipalPolicy, RetryPolicy, SpendPolicy, Store,
     TopUpService, Usd,
 };
 use pyo3::conversion::FromPyObjectOwned;
@@ -71,6 +71,7 @@ struct Spend {
 
 enum PayerGiven {
     Service { url: String, token: Option<Zeroizing<String>> },
+    Admin(Zeroizing<String>),
     Callable(Arc<Py<PyAny>>),
 }
 
@@ -101,15 +102,7 @@ impl Settings {
             changes: Changes::read(given)?,
             store: get(given, "store")?,
             spend: get(given, "spend")?,
-            payer: match given.get_item("payer")?.filter(|payer| !payer.is_none()) {
-                Some(payer) if payer.is_instance_of::<PyDict>() => {
-                    let service = payer.cast::<PyDict>()?;
-                    let token = get::<String>(service, "token")?.map(Zeroizing::new);
-                    Some(PayerGiven::Service { url: get(service, "url")?.unwrap_or_default(), token })
-                }
-                Some(payer) => Some(PayerGiven::Callable(Arc::new(payer.unbind()))),
-                None => None,
-            },
+            payer: PayerGiven::read(given)?,
             x402: match given.get_item("x402")?.filter(|x402| !x402.is_none()) {
                 Some(x402) => Some(X402::read(x402.cast::<PyDict>()?)?),
                 None => None,
@@ -219,6 +212,18 @@ impl Settings {
                     Some(token) => service.token(token.as_str())?,
                     None => service,
                 })
+            }
+            Some(PayerGiven::Admin(secret)) => {
+                let mut admin = AdminTopUp::new(secret.as_str())?;
+                if let Some(file) = &self.ca_bundle {
+                    let pem = std::fs::read(file)
+                        .map_err(|why| Error::Config(format!("the CA bundle cannot be read: {why}")))?;
+                    admin = admin.ca_certificate(pem)?;
+                }
+                if let Some(pem) = &self.ca_certificate {
+                    admin = admin.ca_certificate(pem)?;
+                }
+                builder.wallet_payer(admin)
             }
             Some(PayerGiven::Callable(ask)) => {
                 let asked = Asked::new(Arc::clone(ask), Arc::clone(&self.event_loop));
@@ -356,6 +361,20 @@ impl Spend {
             policy = policy.asset(Asset::at_par(network(on)?, address(contract)?, name, version, *decimals)?);
         }
         Ok(policy)
+    }
+}
+
+impl PayerGiven {
+    fn read(given: &Bound<'_, PyDict>) -> PyResult<Option<Self>> {
+        let Some(payer) = given.get_item("payer")?.filter(|payer| !payer.is_none()) else { return Ok(None) };
+        let Ok(fields) = payer.cast::<PyDict>() else {
+            return Ok(Some(Self::Callable(Arc::new(payer.unbind()))));
+        };
+        if let Some(secret) = get::<String>(fields, "admin_secret")? {
+            return Ok(Some(Self::Admin(Zeroizing::new(secret))));
+        }
+        let token = get::<String>(fields, "token")?.map(Zeroizing::new);
+        Ok(Some(Self::Service { url: get(fields, "url")?.unwrap_or_default(), token }))
     }
 }
 

@@ -112,7 +112,7 @@ def test_money_that_is_none_is_a_value_error(money: Any) -> None:
         ({"report_queue": 0}, ValueError, "report_queue is 0; it must be 1 or more"),
         ({"outbox_limit": "9"}, TypeError, "outbox_limit must be an int, not str"),
         ({"spend": 5}, TypeError, "spend must be a SpendPolicy, not int"),
-        ({"payer": 5}, TypeError, "payer must be a TopUpService or a callable, not int"),
+        ({"payer": 5}, TypeError, "payer must be a TopUpService, an AdminTopUp or a callable, not int"),
         ({"payer": print}, ConfigError, "a payer needs a spend policy"),
         ({"x402": "key"}, TypeError, "x402 must be an X402, not str"),
         ({"on_event": 5}, TypeError, "on_event must be a callable, not int"),

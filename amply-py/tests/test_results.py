@@ -48,7 +48,7 @@ def test_typed_attributes_are_read_from_the_dict(route: Route) -> None:
     assert [place.rank for place in route.rankings] == [1, 2, 3, 4, 5]
     assert route.rankings[0].cost_per_1m_dims_usd == Decimal("0.19")
     assert route.ruled_out == []
-    explained = route.explain()
+    explained = route.why_text
     assert explained and explained.startswith("Top composite score")
     assert route.principal is not None and route.principal.is_bound
     route["estimated_cost_usd"] = "5.10"

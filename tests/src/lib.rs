@@ -10,6 +10,7 @@ mod authority;
 mod calls;
 mod command;
 mod document;
+pub mod explaining;
 mod folder;
 pub mod json;
 pub mod killing;

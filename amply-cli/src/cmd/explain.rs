@@ -94,7 +94,7 @@ fn needs(explanation: &Explanation, losers: &[&Explained], term: &Term) -> Strin
     };
     let lines = table::lines(&columns, losers.iter().map(row).collect(), term.width()).join("\n");
     let what = match explanation.is_exact {
-        true => "What each would need to win, if this alone changed (-: it could not):",
+        true => "What each would need to win, or better, if this alone changed (-: it could not):",
         false => {
             "What each component would have to be to win, if it alone changed (-: it could not). The figures do not give the scores \
              that were sent, so this is by the rounded scores:"

@@ -24,7 +24,7 @@ from ._errors import (
     ProtocolError, QueueFullError, RateLimitError, Sealed, SpendLimitError, StoreError, UnsupportedError,
 )  # fmt: skip
 from ._outcome import AsyncOutbox, AsyncTrackedRoute, Audit, Outbox, OutboxEntry, Reported, TrackedRoute
-from ._payment import Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
+from ._payment import AdminTopUp, Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
 from ._results import Answer, Item, Meta
 from ._route import Principal, Ranking, Route, RuledOut
 from ._server import Health, OpenApi, PlatformMetrics, Provider, ProviderHealth, Providers, Status
@@ -38,23 +38,27 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from ._events import Event
     from ._execute import Execution, Target
+    from ._plan import (
+        Change, Contribution, Explained, Explanation, Plan, PlannedCap, PlannedPayment, PlannedRail, ToWin,
+    )  # fmt: skip
     from ._sandbox import Sandbox
     from ._savings import SavingsReport, SavingsTotals
 
 __all__ = [
-    "APIConnectionError", "APITimeoutError", "AddedCredential", "AgentManifest", "AgentSignup", "AgentStep",
-    "AgentX402", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient", "AsyncCredentials",
+    "APIConnectionError", "APITimeoutError", "AddedCredential", "AdminTopUp", "AgentManifest", "AgentSignup",
+    "AgentStep", "AgentX402", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient", "AsyncCredentials",
     "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit", "AuthenticationError", "BadRequestError",
-    "BillingStatus", "Challenge", "Client", "ConfigError", "Credential", "CredentialList", "Credentials", "Event",
-    "Execution", "Health", "InternalServerError", "InvalidRequestError", "Item", "MachineStep", "Meta",
-    "NewAccount", "NotFoundError", "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer", "Payment", "PaymentError",
-    "PaymentFailedError", "PaymentNotAppliedError", "PaymentRefusedError", "PaymentRequiredError",
-    "PaymentUnknownError", "Payments", "PermissionDeniedError", "PlatformMetrics", "Principal",
+    "BillingStatus", "Challenge", "Change", "Client", "ConfigError", "Contribution", "Credential",
+    "CredentialList", "Credentials", "Event", "Execution", "Explained", "Explanation", "Health",
+    "InternalServerError", "InvalidRequestError", "Item", "MachineStep", "Meta", "NewAccount", "NotFoundError",
+    "OpenApi", "Outbox", "OutboxEntry", "PaidAnswer", "Payment", "PaymentError", "PaymentFailedError",
+    "PaymentNotAppliedError", "PaymentRefusedError", "PaymentRequiredError", "PaymentUnknownError", "Payments",
+    "PermissionDeniedError", "Plan", "PlannedCap", "PlannedPayment", "PlannedRail", "PlatformMetrics", "Principal",
     "PrincipalNotBoundError", "PrincipalPolicy", "ProtocolError", "Provider", "ProviderHealth", "Providers",
     "QueueFullError", "Ranking", "RateLimitError", "Receipt", "RemovedCredential", "Reported", "Route", "RuledOut",
     "Sandbox", "SavingsReport", "SavingsTotals", "Sealed", "SpendLimitError", "SpendPolicy", "Status",
-    "StoreError", "Target", "TopUpRejected", "TopUpRequest", "TopUpService", "TrackedRoute", "UnsupportedError",
-    "X402", "__version__", "route_task", "route_task_tracked",
+    "StoreError", "Target", "ToWin", "TopUpRejected", "TopUpRequest", "TopUpService", "TrackedRoute",
+    "UnsupportedError", "X402", "__version__", "route_task", "route_task_tracked",
 ]  # fmt: skip
 
 # What not every program needs is loaded at first use.
@@ -67,19 +71,28 @@ _LATER = {
     "AsyncClient": "_aio",
     "AsyncCredentials": "_credentials",
     "AsyncPayments": "_aio",
+    "Change": "_plan",
+    "Contribution": "_plan",
     "Credential": "_credentials",
     "CredentialList": "_credentials",
     "Credentials": "_credentials",
     "Event": "_events",
     "Execution": "_execute",
+    "Explained": "_plan",
+    "Explanation": "_plan",
     "MachineStep": "_bootstrap",
     "NewAccount": "_bootstrap",
+    "Plan": "_plan",
+    "PlannedCap": "_plan",
+    "PlannedPayment": "_plan",
+    "PlannedRail": "_plan",
     "PrincipalPolicy": "_bootstrap",
     "RemovedCredential": "_credentials",
     "Sandbox": "_sandbox",
     "SavingsReport": "_savings",
     "SavingsTotals": "_savings",
     "Target": "_execute",
+    "ToWin": "_plan",
 }
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ._credentials import AsyncCredentials
     from ._events import Event
     from ._execute import Execution, Target
-    from ._payment import Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+    from ._payment import AdminTopUp, Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+    from ._plan import Plan
     from ._savings import SavingsReport
 
 
@@ -65,7 +66,7 @@ class AsyncClient(Base):
         repeat_ambiguous: bool | None = None,
         store: str | PathLike[str] | None = None,
         spend: SpendPolicy | None = None,
-        payer: TopUpService | Callable[[TopUpRequest], Receipt | Awaitable[Receipt]] | None = None,
+        payer: TopUpService | AdminTopUp | Callable[[TopUpRequest], Receipt | Awaitable[Receipt]] | None = None,
         payer_timeout: float | timedelta | None = None,
         payment_headroom: float | timedelta | None = None,
         x402: X402 | None = None,
@@ -181,6 +182,43 @@ class AsyncClient(Base):
                 budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
                 _policy(enterprise_policy), idempotency_key,
             ),
+        )  # fmt: skip
+
+    async def plan(
+        self,
+        task: str,
+        *,
+        dimension: int | None = None,
+        workload_type: Literal["insert_heavy", "query_heavy", "hybrid"] | None = None,
+        filter_complexity: Literal["low", "medium", "high"] | None = None,
+        budget_usd: Decimal | str | float | None = None,
+        latency_target_ms: float | None = None,
+        budget_usd_per_1m_ops: Decimal | str | float | None = None,
+        slo_p99_ms: float | None = None,
+        referral_tag: str | None = None,
+        sandbox_mode: bool | None = None,
+        enterprise_policy: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Plan:
+        """What `route_task` with these arguments would send and who would pay for it. Nothing is sent.
+
+        Example:
+            >>> run(aclient.plan("store 1M vectors")).url == f"{sandbox.url}/route"
+            True
+        """
+        from ._plan import Plan
+
+        return Plan(
+            await _done(
+                _native.plan_async(
+                    self._core,
+                    (
+                        task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                        budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                        _policy(enterprise_policy), idempotency_key,
+                    ),
+                )
+            )
         )  # fmt: skip
 
     async def report(

@@ -6,7 +6,7 @@ import atexit
 import weakref
 
 from . import _native
-from ._payment import SpendPolicy, TopUpService, X402, _text
+from ._payment import AdminTopUp, SpendPolicy, TopUpService, X402, _text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
         raise TypeError(f"spend must be a SpendPolicy, not {type(spend).__name__}")
     if x402 is not None and not isinstance(x402, X402):
         raise TypeError(f"x402 must be an X402, not {type(x402).__name__}")
-    if payer is not None and not isinstance(payer, TopUpService) and not callable(payer):
-        raise TypeError(f"payer must be a TopUpService or a callable, not {type(payer).__name__}")
+    if payer is not None and not isinstance(payer, (AdminTopUp, TopUpService)) and not callable(payer):
+        raise TypeError(f"payer must be a TopUpService, an AdminTopUp or a callable, not {type(payer).__name__}")
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event must be a callable, not {type(on_event).__name__}")
     if given.get("pays_first") not in (None, "wallet", "x402"):
@@ -95,6 +95,8 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
     settings["x402"] = None if x402 is None else x402._fields
     if isinstance(payer, TopUpService):
         settings["payer"] = {"url": payer.url, "token": payer._token}
+    elif isinstance(payer, AdminTopUp):
+        settings["payer"] = {"admin_secret": payer._secret}
     for name in ("connect_timeout", "payer_timeout", "payment_headroom"):
         settings[name] = _seconds(name, given.get(name))
     return settings

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ._credentials import Credentials
     from ._events import Event
     from ._execute import Execution, Target
-    from ._payment import Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+    from ._payment import AdminTopUp, Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+    from ._plan import Plan
     from ._savings import SavingsReport
 
 
@@ -45,7 +46,7 @@ class Client(Base):
         store: The file that keeps what was paid and the reports that wait, or `:memory:` for books of this client's own
             that end with it. A cap over time needs a file.
         spend: What may be spent. Without it nothing is.
-        payer: Who tops up the wallet: a `TopUpService`, or a callable or coroutine function that gets a `TopUpRequest`
+        payer: Who tops up the wallet: a `TopUpService`, an `AdminTopUp`, or a callable or coroutine function that gets a `TopUpRequest`
             and returns a `Receipt` or raises.
         payer_timeout: How long the payer may take for one top-up, in seconds; 30 unless set.
         payment_headroom: What must be left of a call's time for it to begin a payment, in seconds; 5 unless set.
@@ -83,7 +84,7 @@ class Client(Base):
         repeat_ambiguous: bool | None = None,
         store: str | PathLike[str] | None = None,
         spend: SpendPolicy | None = None,
-        payer: TopUpService | Callable[[TopUpRequest], Receipt | Awaitable[Receipt]] | None = None,
+        payer: TopUpService | AdminTopUp | Callable[[TopUpRequest], Receipt | Awaitable[Receipt]] | None = None,
         payer_timeout: float | timedelta | None = None,
         payment_headroom: float | timedelta | None = None,
         x402: X402 | None = None,
@@ -227,6 +228,47 @@ class Client(Base):
                     _policy(enterprise_policy), idempotency_key,
                 ),
             ),
+        )  # fmt: skip
+
+    def plan(
+        self,
+        task: str,
+        *,
+        dimension: int | None = None,
+        workload_type: Literal["insert_heavy", "query_heavy", "hybrid"] | None = None,
+        filter_complexity: Literal["low", "medium", "high"] | None = None,
+        budget_usd: Decimal | str | float | None = None,
+        latency_target_ms: float | None = None,
+        budget_usd_per_1m_ops: Decimal | str | float | None = None,
+        slo_p99_ms: float | None = None,
+        referral_tag: str | None = None,
+        sandbox_mode: bool | None = None,
+        enterprise_policy: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Plan:
+        """What `route_task` with these arguments would send and who would pay for it. Nothing is sent.
+
+        What the caps leave comes from the client's store.
+
+        Raises:
+            InvalidRequestError: The request cannot be right.
+
+        Example:
+            >>> plan = client.plan("store 1M vectors", dimension=1536)
+            >>> plan.body, plan.key_kind, plan.would_be_sent, plan.payment.would_pay
+            ({'task': 'store 1M vectors', 'dimension': 1536}, 'user', True, False)
+        """
+        from ._plan import Plan
+
+        return Plan(
+            _native.plan(
+                self._core,
+                (
+                    task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                    budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                    _policy(enterprise_policy), idempotency_key,
+                ),
+            )
         )  # fmt: skip
 
     def report(

@@ -24,6 +24,7 @@ __all__ = [
     "credentials_remove_async",
     "execute",
     "execute_async",
+    "explain_route",
     "health",
     "health_async",
     "openapi",
@@ -51,6 +52,8 @@ __all__ = [
     "payments_show_async",
     "payments_unblock",
     "payments_unblock_async",
+    "plan",
+    "plan_async",
     "platform_metrics",
     "platform_metrics_async",
     "providers",
@@ -140,6 +143,9 @@ _Request = tuple[
 ]
 
 def read_route(text: str) -> tuple[list[dict[str, Any]], str | None, list[dict[str, Any]]]: ...
+def explain_route(text: str) -> dict[str, Any]: ...
+def plan(core: Core, request: _Request) -> dict[str, Any]: ...
+def plan_async(core: Core, request: _Request) -> Pending: ...
 def route_task(core: Core, request: _Request) -> _Raw: ...
 def route_task_async(core: Core, request: _Request) -> Pending: ...
 def read_steps(text: str) -> list[str]: ...

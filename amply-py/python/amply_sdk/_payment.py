@@ -213,6 +213,37 @@ class TopUpService:
         return f"TopUpService({self.url!r})"
 
 
+class AdminTopUp:
+    """A payer that tops up by the API itself, with the admin secret (`POST /billing/topup`). For operators.
+
+    Whoever holds this secret can credit any wallet: give it to no agent, but to a service of yours that agents ask
+    (`TopUpService`). It goes to the client's base URL and nowhere else. A top-up whose result is not known is never asked for
+    again.
+
+    Args:
+        secret: The admin secret. It is never shown.
+
+    Example:
+        >>> from amply_sdk import AdminTopUp
+        >>> AdminTopUp(secret="secret")
+        AdminTopUp()
+    """
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, *, secret: str) -> None:
+        if secret is None:
+            raise TypeError("secret must be a str, not NoneType")
+        _text("secret", secret)
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return "AdminTopUp()"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an AdminTopUp cannot be pickled: it holds a secret")
+
+
 class X402:
     """Pays by the open x402 protocol, in USDC on an EVM network. The policy needs `per_request`.
 

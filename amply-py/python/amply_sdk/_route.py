@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from typing import Any
 
+    from ._plan import Explanation
+
 
 class Route(Answer):
     """The answer to "which provider should run this task?".
@@ -90,9 +92,18 @@ class Route(Answer):
         _, principal = self._known()
         return None if principal is None else Principal(principal)
 
-    def explain(self) -> str | None:
-        """Why this provider was recommended, in words."""
+    @property
+    def why_text(self) -> str | None:
+        """Why this provider was recommended, in the server's words."""
         return self._read()[1]
+
+    def explain(self) -> Explanation:
+        """How the scores were made, and what each provider that lost would need to win. Computed anew each time."""
+        import json
+
+        from ._plan import Explanation
+
+        return Explanation(_native.explain_route(json.dumps(self)))
 
     def _read(self) -> tuple[list[dict[str, Any]], str | None, list[dict[str, Any]]]:
         import json

@@ -109,6 +109,11 @@ class Sandbox:
         return self._server.topup_url
 
     @property
+    def admin_secret(self) -> str:
+        """The secret of `POST /billing/topup`, for an `AdminTopUp`."""
+        return self._server.admin_secret
+
+    @property
     def topup_token(self) -> str:
         """The token for `topup_url`."""
         return self._server.topup_token

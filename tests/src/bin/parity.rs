@@ -21,6 +21,7 @@ const CALLS: &[&str] = &[
     "openapi",
     "outbox.list",
     "payments.list",
+    "plan",
     "platform_metrics",
     "providers",
     "report",
@@ -48,6 +49,10 @@ async fn ask(client: &Client, call: &str) -> Result<String, Box<dyn std::error::
     Ok(match call {
         "route_task" => client.route_task(RouteRequest::new(task).dimension(1536)).await?.text().to_owned(),
         "route_task_tracked" => client.route_task_tracked(task).await?.into_parts().0.text().to_owned(),
+        "plan" => {
+            let plan = client.plan(&RouteRequest::new(task).dimension(1536)).await?;
+            serde_json::to_string(&plan)?
+        }
         "status" => client.status().await?.text().to_owned(),
         "agent" => client.agent().await?.text().to_owned(),
         "signup" => client.signup(Signup::accepting("2026-11-01")).await?.expose_text().to_owned(),
