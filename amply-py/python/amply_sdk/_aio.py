@@ -365,7 +365,14 @@ class AsyncClient(Base):
 
 
 class AsyncPayments:
-    """The payments in a client's store: what was paid, and what may have been. From `AsyncClient.payments`."""
+    """The payments in a client's store: what was paid, and what may have been. From `AsyncClient.payments`.
+
+    Example:
+        >>> async def main() -> list[Payment]:
+        ...     return await aclient.payments.list()
+        >>> run(main())
+        []
+    """
 
     __slots__ = ("_core",)
 
