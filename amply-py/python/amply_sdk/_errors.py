@@ -231,7 +231,7 @@ class PaymentUnknownError(PaymentError):
         >>> def ask(request: TopUpRequest) -> Receipt:
         ...     raise OSError("the line is dead")  # did the money move?
         >>> with Sandbox(balance="0", strict_wallet=True) as broke:
-        ...     with broke.paying_client(per_day="1", payer=ask, timeout=1, payment_headroom=0.5) as paying:
+        ...     with broke.paying_client(per_day="1", payer=ask, timeout=2, payment_headroom=0.5) as paying:
         ...         try:
         ...             paying.route_task("store 1M vectors")
         ...         except PaymentUnknownError as error:
@@ -249,7 +249,7 @@ class PaymentNotAppliedError(PaymentError):
         >>> def ask(request: TopUpRequest) -> Receipt:
         ...     return Receipt(request.amount_usd)  # and nothing reaches the wallet
         >>> with Sandbox(balance="0", strict_wallet=True) as broke:
-        ...     with broke.paying_client(per_day="1", payer=ask, timeout=1, payment_headroom=0.5) as paying:
+        ...     with broke.paying_client(per_day="1", payer=ask, timeout=2, payment_headroom=0.5) as paying:
         ...         try:
         ...             paying.route_task("store 1M vectors")
         ...         except PaymentNotAppliedError as error:
@@ -414,13 +414,16 @@ class QueueFullError(AmplyApiError):
     """Too much waits to be sent.
 
     Example:
-        >>> with sandbox.client(report_queue=1, deliver_in_background=False) as slow:
-        ...     first, second = (slow.route_task_tracked("store 1M vectors") for _ in range(2))
-        ...     _ = first.report_in_background(success=True)
-        ...     try:
-        ...         second.report_in_background(success=True)
-        ...     except QueueFullError as error:
-        ...         print(error.code)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     store = f"{folder}/store.db"
+        ...     with sandbox.client(store=store, outbox_limit=1, deliver_in_background=False) as slow:
+        ...         first, second = (slow.route_task_tracked("store 1M vectors") for _ in range(2))
+        ...         _ = first.report_durable(success=True)
+        ...         try:
+        ...             second.report_durable(success=True)
+        ...         except QueueFullError as error:
+        ...             print(error.code)
         queue_full
     """
 
