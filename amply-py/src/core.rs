@@ -160,7 +160,7 @@ impl Core {
 
 impl Core {
     /// Makes a call, and waits for it without the GIL.
-    pub(crate) fn call<F, T>(&self, py: Python<'_>, call: impl FnOnce(Client) -> F + Send) -> PyResult<T>
+    pub(crate) fn call<F, T>(&self, py: Python<'_>, call: impl FnOnce(Arc<Client>) -> F + Send) -> PyResult<T>
     where
         F: Future<Output = Result<T, Error>>,
         T: Send,
@@ -191,7 +191,7 @@ impl Core {
     pub(crate) fn ask<F, T>(
         &self,
         py: Python<'_>,
-        call: impl FnOnce(Client) -> F + Send,
+        call: impl FnOnce(Arc<Client>) -> F + Send,
     ) -> PyResult<Py<PyAny>>
     where
         F: Future<Output = Result<T, Error>>,
@@ -201,15 +201,15 @@ impl Core {
     }
 
     /// Begins a call for the event loop that runs now.
-    pub(crate) fn start<F, T>(&self, py: Python<'_>, call: impl FnOnce(Client) -> F) -> PyResult<Pending>
+    pub(crate) fn start<F, T>(&self, py: Python<'_>, call: impl FnOnce(Arc<Client>) -> F) -> PyResult<Pending>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
         T: ToPython,
     {
         log::refresh(py);
         loop {
-            let (client, desk) = self.at_open_home(py, |home| (home.client.clone(), home.desk.clone()))?;
-            let Some(desk) = desk else {
+            let Some(desk) = self.at_open_home(py, |home| home.desk.clone())? else {
+                let client = self.client(py)?;
                 let desk = Arc::new(Desk::new(py, &client)?);
                 self.shared.settings.on_loop(py, desk.event_loop());
                 self.at_home(py, |home| home.desk = Some(desk))?;
@@ -229,11 +229,12 @@ impl Core {
     }
 
     fn lane(&self, py: Python<'_>) -> PyResult<Lane> {
-        let (lane, client) = self.at_open_home(py, |home| (home.lanes.pop(), home.client.clone()))?;
-        match lane {
-            Some(lane) => Ok(lane),
-            None => py.detach(|| Lane::new(&client)).map_err(|error| error::raised(py, error)),
-        }
+        let lane = self.at_open_home(py, |home| home.lanes.pop())?;
+        let client = match lane {
+            Some(lane) => return Ok(lane),
+            None => self.client(py)?,
+        };
+        py.detach(|| Lane::new(&client)).map_err(|error| error::raised(py, error))
     }
 
     /// The client for what neither waits nor sends. Its connections are nobody's.

@@ -20,9 +20,11 @@ use crate::error;
 
 /// The place where one event loop gets the results of one client.
 pub(crate) struct Desk {
-    client: Client,
+    client: Arc<Client>,
     event_loop: Py<PyAny>,
     create_future: Py<PyAny>,
+    /// To the thread of this process.
+    jobs: UnboundedSender<Job>,
     done: Arc<Done>,
 }
 
@@ -45,7 +47,8 @@ impl Desk {
         let hand_out = hand_out.into_pyobject(py)?;
         done.bell.listen(py, &event_loop, hand_out.as_any())?;
         let create_future = event_loop.getattr("create_future")?.unbind();
-        Ok(Self { client, event_loop: event_loop.unbind(), create_future, done })
+        let jobs = thread(py)?;
+        Ok(Self { client: Arc::new(client), event_loop: event_loop.unbind(), create_future, jobs, done })
     }
 
     /// Whether this is the desk of the loop that runs now. A desk whose loop is closed is nobody's.
@@ -63,14 +66,15 @@ impl Desk {
     }
 
     /// Begins a call.
-    pub(crate) fn start<F, T>(&self, py: Python<'_>, call: impl FnOnce(Client) -> F) -> PyResult<Pending>
+    pub(crate) fn start<F, T>(&self, py: Python<'_>, call: impl FnOnce(Arc<Client>) -> F) -> PyResult<Pending>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
         T: ToPython,
     {
         let future = self.create_future.call0(py)?;
         let (done, kept) = (Arc::clone(&self.done), future.clone_ref(py));
-        let call = call(self.client.clone());
+        // It is some kilobytes large, and moved no more from here on.
+        let call = Box::pin(call(Arc::clone(&self.client)));
         let work = Box::pin(async move {
             let outcome: Outcome = match call.await {
                 Ok(value) => Box::new(move |py| value.to_python(py)),
@@ -80,7 +84,7 @@ impl Desk {
         });
         let stop = Arc::new(Stop::default());
         // The other side lives as long as the process.
-        let _ = thread(py)?.send(Job { work, stop: Arc::clone(&stop) });
+        let _ = self.jobs.send(Job { work, stop: Arc::clone(&stop) });
         Ok(Pending { future, stop })
     }
 

@@ -11,8 +11,9 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
 /// Deeper than any answer that the SDK lets through.
 const MAX_DEPTH: usize = 200;
-/// How many names are kept; one that falls on the place of another replaces it.
-const NAMES: usize = 512;
+/// How many names are kept, a power of two; one that falls on the place of another replaces it.
+const NAMES: usize = 1 << NAMES_LOG2;
+const NAMES_LOG2: u32 = 11;
 /// A longer one is no field of the API.
 const LONGEST_NAME: usize = 48;
 
@@ -41,11 +42,7 @@ impl Names {
         if self.0.is_empty() {
             self.0.resize_with(NAMES, || None);
         }
-        // FNV-1a.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let Some(place) = self.0.get_mut((hash % NAMES as u64) as usize) else {
+        let Some(place) = self.0.get_mut(place_of(name)) else {
             return PyString::new(py, name);
         };
         match place {
@@ -57,6 +54,18 @@ impl Names {
             }
         }
     }
+}
+
+/// The place of a name, by both its ends: those of the API differ there, and a name takes a few steps however long it is.
+fn place_of(name: &str) -> usize {
+    let bytes = name.as_bytes();
+    let ends = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(head), Some(tail)) => u64::from_le_bytes(*head) ^ u64::from_le_bytes(*tail).rotate_left(29),
+        _ => bytes.iter().fold(0, |ends, byte| ends << 8 | u64::from(*byte)),
+    };
+    // Fibonacci hashing: the upper bits are the well mixed ones.
+    let mixed = (ends ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> (u64::BITS - NAMES_LOG2)) as usize
 }
 
 struct Reader<'a, 'py> {
@@ -148,26 +157,29 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     fn number(&mut self) -> PyResult<Bound<'py, PyAny>> {
         let start = self.at;
-        let mut is_whole = true;
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'0'..=b'9' | b'-' | b'+' => {}
-                b'.' | b'e' | b'E' => is_whole = false,
-                _ => break,
-            }
+        let is_negative = self.take(b'-');
+        let (mut whole, mut digits) = (0_i64, 0);
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            whole = whole.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+            digits += 1;
+            self.at += 1;
+        }
+        let is_whole = !matches!(self.peek(), Some(b'.' | b'e' | b'E'));
+        // As many digits as always fit.
+        if is_whole && (1..=18).contains(&digits) {
+            return Ok(PyInt::new(self.py, if is_negative { -whole } else { whole }).into_any());
+        }
+        while let Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E') = self.peek() {
             self.at += 1;
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
-        if !is_whole {
-            return match text.parse::<f64>() {
-                Ok(number) => Ok(PyFloat::new(self.py, number).into_any()),
-                Err(_) => Err(self.unexpected()),
-            };
-        }
-        match text.parse::<i64>() {
-            Ok(number) => Ok(PyInt::new(self.py, number).into_any()),
+        if is_whole {
             // Larger than that, or no number; Python tells.
-            Err(_) => self.py.get_type::<PyInt>().call1((text,)),
+            return self.py.get_type::<PyInt>().call1((text,));
+        }
+        match text.parse::<f64>() {
+            Ok(number) => Ok(PyFloat::new(self.py, number).into_any()),
+            Err(_) => Err(self.unexpected()),
         }
     }
 
@@ -183,25 +195,24 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     /// Reads a text from its opening quote to behind its closing one.
     fn quoted(&mut self) -> PyResult<Quoted<'a>> {
-        let start = self.at;
+        let (text, start) = (self.text, self.at);
         let mut has_escapes = false;
         self.at += 1;
         loop {
-            match self.peek() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    has_escapes = true;
-                    self.at += 2;
-                }
-                Some(_) => self.at += 1,
-                None => return Err(self.unexpected()),
+            let rest = text.as_bytes().get(self.at..).unwrap_or_default();
+            let Some(plain) = memchr::memchr2(b'"', b'\\', rest) else {
+                self.at = text.len();
+                return Err(self.unexpected());
+            };
+            self.at += plain;
+            if self.take(b'"') {
+                break;
             }
+            has_escapes = true;
+            self.at += 2;
         }
-        self.at += 1;
-        let text = self.text;
-        let whole = text.get(start..self.at).unwrap_or_default();
         Ok(match has_escapes {
-            true => Quoted::Escaped(whole),
+            true => Quoted::Escaped(text.get(start..self.at).unwrap_or_default()),
             false => Quoted::Plain(text.get(start + 1..self.at - 1).unwrap_or_default()),
         })
     }

@@ -3,6 +3,7 @@
 //! A lane is a runtime with connections of its own. A call takes one and gives it back; as many calls as run at once have
 //! one each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use amply_sdk::{Client, Error};
@@ -13,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 const TURN: Duration = Duration::from_millis(50);
 
 pub(crate) struct Lane {
-    client: Client,
+    client: Arc<Client>,
     /// None once it is being dropped.
     runtime: Option<Runtime>,
 }
@@ -26,11 +27,11 @@ impl Lane {
                 "the client cannot begin its work: {error}; close files that are not needed"
             ))
         })?;
-        Ok(Self { client: client.apart()?, runtime: Some(runtime) })
+        Ok(Self { client: Arc::new(client.apart()?), runtime: Some(runtime) })
     }
 
     /// Drives a call to its end, or until a signal raises an exception: then the call is dropped.
-    pub(crate) fn run<F, T>(&self, call: impl FnOnce(Client) -> F) -> PyResult<Result<T, Error>>
+    pub(crate) fn run<F, T>(&self, call: impl FnOnce(Arc<Client>) -> F) -> PyResult<Result<T, Error>>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -38,7 +39,7 @@ impl Lane {
             return Ok(Err(Error::Config("the client is closed; make a new one".to_owned())));
         };
         runtime.block_on(async {
-            let mut call = std::pin::pin!(call(self.client.clone()));
+            let mut call = std::pin::pin!(call(Arc::clone(&self.client)));
             loop {
                 match tokio::time::timeout(TURN, &mut call).await {
                     Ok(outcome) => return Ok(outcome),

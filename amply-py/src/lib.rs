@@ -25,6 +25,11 @@ mod sandbox;
 mod savings;
 mod settings;
 
+/// A call takes a hundred pieces of memory, some of kilobytes, and gives many of them back on another thread than the one that
+/// took them; that costs the system's allocator an eighth of the call. Without huge pages, which would hold 6 MB more.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What `amply_sdk` is made of. Its names are for that package alone.
 #[pyo3::pymodule(name = "_native")]
 mod native {

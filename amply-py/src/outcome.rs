@@ -3,7 +3,7 @@
 //! A report is made by its ticket, on whichever lane is free and in whichever process: a tracked route of the SDK would use
 //! the connections of the call that it came from.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use amply_sdk::{
     Answer, Client, Error, Flushed, HandedOver, OutboxEntry, Outcome, Reported, Route, Ticket, TrackedRoute,
@@ -121,16 +121,16 @@ impl Report {
         Ok(Self { ticket, outcome })
     }
 
-    async fn at_once(self, client: Client) -> Result<Reported, Error> {
+    async fn at_once(self, client: Arc<Client>) -> Result<Reported, Error> {
         client.report(&self.ticket, self.outcome).await
     }
 
-    async fn durable(self, client: Client) -> Result<bool, Error> {
+    async fn durable(self, client: Arc<Client>) -> Result<bool, Error> {
         client.report_durable(&self.ticket, self.outcome).await.map(is_on_its_way)
     }
 
     /// Committed where there is a file, else handed over in memory.
-    async fn settled(self, client: Client) -> Result<bool, Error> {
+    async fn settled(self, client: Arc<Client>) -> Result<bool, Error> {
         match client.report_durable(&self.ticket, self.outcome.clone()).await {
             Err(Error::Config(_)) => {
                 client.report_in_background(&self.ticket, self.outcome).map(is_on_its_way)

@@ -1,5 +1,7 @@
 //! Any other call: a method, a path, and JSON both ways.
 
+use std::sync::Arc;
+
 use amply_sdk::{Client, Error, Method};
 use pyo3::prelude::*;
 use serde_json::value::RawValue;
@@ -37,7 +39,7 @@ pub(crate) fn request_async(
 }
 
 async fn asked(
-    client: Client,
+    client: Arc<Client>,
     method: Method,
     path: String,
     body: Option<Box<RawValue>>,

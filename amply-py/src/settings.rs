@@ -306,13 +306,13 @@ impl Changes {
     }
 
     /// The client with these options.
-    pub(crate) fn apply(&self, client: Client) -> Client {
+    pub(crate) fn apply(&self, client: Arc<Client>) -> Arc<Client> {
         let retry = self.retry();
         let Self { timeout, attempt_timeout, principal, .. } = *self;
         if timeout.is_none() && attempt_timeout.is_none() && principal.is_none() && retry.is_none() {
             return client;
         }
-        client.with_options(|mut options| {
+        Arc::new(client.with_options(|mut options| {
             if let Some(limit) = timeout {
                 options = options.timeout(limit);
             }
@@ -326,7 +326,7 @@ impl Changes {
                 Some(policy) => options.retry(policy),
                 None => options,
             }
-        })
+        }))
     }
 }
 

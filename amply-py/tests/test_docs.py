@@ -58,18 +58,16 @@ def test_both_clients_have_an_example_for_each_of_their_calls() -> None:
     assert without == {"close"}
 
 
-def public(found: Any) -> dict[str, Any]:
-    return {name: part for name, part in vars(found).items() if not name.startswith("_")}
-
-
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_name_is_documented(name: str) -> None:
+def test_every_public_name_is_documented_with_an_example(name: str) -> None:
     found = PUBLIC[name]
-    assert inspect.getdoc(found)
+    assert found.__doc__
+    assert f"amply_sdk.{name}" in EXAMPLES
     if inspect.isclass(found):
+        parts = {part: getattr(found, part) for part in vars(found) if not part.startswith("_")}
         undocumented = [
-            part for part, value in public(found).items()
-            if (inspect.isfunction(value) or isinstance(value, property)) and not inspect.getdoc(value)
+            part for part, value in parts.items()
+            if (callable(value) or isinstance(value, property)) and not inspect.getdoc(value)
         ]  # fmt: skip
         assert undocumented == []
 

@@ -77,8 +77,14 @@ impl BaseUrl {
         if path.len() > MAX_PATH {
             return Err(refuse(&format!("is {} bytes long; at most {MAX_PATH} are sent", path.len())));
         }
-        let url = Url::parse(&format!("{}{path}", self.0))
-            .map_err(|error| refuse(&format!("does not make a URL ({error})")))?;
+        // Scheme and host were read once, and are not read again for every call.
+        let mut url = self.0.clone();
+        let (segments, query) = match path.split_once('?') {
+            Some((segments, query)) => (segments, Some(query)),
+            None => (path, None),
+        };
+        url.set_path(&format!("{}{segments}", self.0.path()));
+        url.set_query(query);
         // `..` in any spelling is resolved by the parser; what is left must still be below the base.
         match url.path().strip_prefix(self.0.path()) {
             Some(rest) if rest.starts_with('/') && self.is_same_origin(&url) => Ok(url),

@@ -140,18 +140,21 @@ class AsyncClient(Base):
             >>> run(aclient.route_task("store 5M embeddings", dimension=768)).recommended
             'qdrant'
         """
-        return _route(
-            await _done(
-                _native.route_task_async(
-                    self._core,
-                    (
-                        task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
-                        budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
-                        _policy(enterprise_policy), idempotency_key,
-                    ),
-                )
-            )
+        pending = _native.route_task_async(
+            self._core,
+            (
+                task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                _policy(enterprise_policy), idempotency_key,
+            ),
         )  # fmt: skip
+        # As `_done`, without a coroutine more: the busiest call of all.
+        try:
+            raw = await pending.future
+        except BaseException:
+            pending.cancel()
+            raise
+        return _route(raw)
 
     def route_task_tracked(
         self,
@@ -499,7 +502,14 @@ class AsyncClient(Base):
 
 
 class AsyncPayments:
-    """The payments in a client's store: what was paid, and what may have been. From `AsyncClient.payments`."""
+    """The payments in a client's store: what was paid, and what may have been. From `AsyncClient.payments`.
+
+    Example:
+        >>> async def main() -> list[Payment]:
+        ...     return await aclient.payments.list()
+        >>> run(main())
+        []
+    """
 
     __slots__ = ("_core",)
 

@@ -49,7 +49,17 @@ class BillingStatus(Answer):
 
 
 class Challenge(Item):
-    """What a 402 asked for. Amounts are exact."""
+    """What a 402 asked for. Amounts are exact.
+
+    Example:
+        >>> with Sandbox(balance="0", strict_wallet=True) as broke, broke.client() as poor:
+        ...     try:
+        ...         poor.route_task("store 1M vectors")
+        ...     except PaymentRequiredError as error:
+        ...         challenge = error.challenge
+        >>> challenge.shortfall_usd, challenge.balance_usd, challenge.refusals
+        (Decimal('0.01'), Decimal('0'), [])
+    """
 
     __slots__ = ()
     _shown = ("shortfall_usd", "balance_usd", "amount_usd")
@@ -140,7 +150,18 @@ class Payment(Item):
 
 
 class PaidAnswer:
-    """The answer to a request that carried a payment, as it is kept for a day."""
+    """The answer to a request that carried a payment, as it is kept for a day.
+
+    Example:
+        >>> with Sandbox(balance="0", strict_wallet=True, open_payments="both") as shop:
+        ...     policy = SpendPolicy(per_request="0.05", per_day="1", per_process_only=True)
+        ...     x402 = X402(key=shop.x402_key, networks=["base-sepolia"])
+        ...     with shop.client(x402=x402, spend=policy, store=":memory:") as client:
+        ...         route = client.route_task("store 1M vectors")
+        ...         kept = client.payments.answer(route.meta.payment_id)
+        >>> kept.status, b"qdrant" in kept.body
+        (200, True)
+    """
 
     __slots__ = ("body", "headers", "status")
 

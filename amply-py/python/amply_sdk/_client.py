@@ -597,7 +597,15 @@ class Client(Base):
 
 
 class Payments:
-    """The payments in a client's store: what was paid, and what may have been. From `Client.payments`."""
+    """The payments in a client's store: what was paid, and what may have been. From `Client.payments`.
+
+    Example:
+        >>> with Sandbox(balance="0", strict_wallet=True) as broke, broke.paying_client(per_day="1") as client:
+        ...     route = client.route_task("store 1M vectors")
+        ...     payment = client.payments.show(route.meta.payment_id)
+        >>> payment.state, payment.amount_usd
+        ('settled', Decimal('0.01'))
+    """
 
     __slots__ = ("_core",)
 

@@ -74,7 +74,19 @@ class Audit(Answer):
 
 
 class OutboxEntry(Item):
-    """A report that waits to be delivered, or was given up."""
+    """A report that waits to be delivered, or was given up.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> sandbox.fault({"status": {"status": 400}}, path="/outcome")
+        >>> with TemporaryDirectory() as folder, sandbox.client(store=Path(folder, "store.db")) as client:
+        ...     _ = client.route_task_tracked("store 1M vectors").report_durable(success=True)
+        ...     _ = client.outbox.flush()
+        ...     [entry] = client.outbox.list()
+        >>> entry.is_dead, entry.attempts
+        (True, 1)
+    """
 
     __slots__ = ()
     _shown = ("id", "route_id", "is_dead", "attempts", "last_error")
@@ -309,7 +321,17 @@ class _Tracking:
 
 
 class Outbox:
-    """The reports that wait to be delivered, and those that were given up. From `Client.outbox`."""
+    """The reports that wait to be delivered, and those that were given up. From `Client.outbox`.
+
+    Example:
+        >>> tracked = client.route_task_tracked("store 1M vectors")
+        >>> tracked.report_in_background(success=True, actual_latency_ms=42)
+        True
+        >>> client.outbox.flush()  # how many are left
+        0
+        >>> client.outbox.counters()["delivered"]
+        1
+    """
 
     __slots__ = ("_core",)
 
@@ -352,7 +374,16 @@ class Outbox:
 
 
 class AsyncOutbox:
-    """The same for asyncio. From `AsyncClient.outbox`."""
+    """The same for asyncio. From `AsyncClient.outbox`.
+
+    Example:
+        >>> async def main() -> int:
+        ...     tracked = await aclient.route_task_tracked("store 1M vectors")
+        ...     tracked.report_in_background(success=True)
+        ...     return await aclient.outbox.flush()
+        >>> run(main()), aclient.outbox.counters()["delivered"]
+        (0, 1)
+    """
 
     __slots__ = ("_core",)
 

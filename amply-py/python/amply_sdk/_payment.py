@@ -17,6 +17,19 @@ class TopUpRejected(Exception):
     """Raised by a payer to say no: no money has moved, and none will.
 
     Anything else that a payer raises leaves the payment unknown, since money may have moved.
+
+    Example:
+        >>> def ask(request: TopUpRequest) -> Receipt:
+        ...     if input_of_a_person != "yes":
+        ...         raise TopUpRejected("a person said no")
+        ...     return Receipt(request.amount_usd)
+        >>> input_of_a_person = "no"
+        >>> with Sandbox(balance="0", strict_wallet=True) as broke, broke.paying_client(per_day="1", payer=ask) as client:
+        ...     try:
+        ...         client.route_task("store 1M vectors")
+        ...     except PaymentFailedError:
+        ...         print([payment.state for payment in client.payments.list()])
+        ['rejected']
     """
 
 
@@ -98,6 +111,11 @@ class Asset:
         name: The `name` of the contract's EIP-712 domain.
         version: The `version` of that domain.
         decimals: How many decimal places a dollar has in its units.
+
+    Example:
+        >>> from amply_sdk import Asset, SpendPolicy
+        >>> coin = Asset(network="base", address="0x" + "ab" * 20, name="Coin", version="1", decimals=6)
+        >>> policy = SpendPolicy(per_request="0.05", per_day="1", assets=[coin])
     """
 
     __slots__ = ("_fields",)
@@ -111,7 +129,22 @@ class Asset:
 
 
 class TopUpRequest:
-    """What a payer is asked for. Nothing in it is a secret."""
+    """What a payer is asked for. Nothing in it is a secret.
+
+    Example:
+        >>> asked: list[TopUpRequest] = []
+        >>> def ask(request: TopUpRequest) -> Receipt:
+        ...     asked.append(request)
+        ...     credit(request.amount_usd)
+        ...     return Receipt(request.amount_usd)
+        >>> with Sandbox(balance="0", strict_wallet=True) as broke, broke.paying_client(per_day="1", payer=ask) as client:
+        ...     def credit(amount: Decimal) -> None:
+        ...         broke.control("POST", "/balance", {"set_usd": str(amount)})
+        ...     client.route_task("store 1M vectors").meta.paid_usd
+        Decimal('0.01')
+        >>> asked[0].amount_usd, asked[0].principal_id == broke.principal_id
+        (Decimal('0.01'), True)
+    """
 
     __slots__ = ("amount_usd", "base_url", "idempotency_key", "principal_id", "reason", "suggested_usd")
 

@@ -1,7 +1,7 @@
 """What all answers are: dicts with exactly what the server sent, and typed attributes on top.
 
-The dict is complete when it is returned; an attribute is read from it when it is asked for. The answers themselves are in files by
-what they are about: `_route.py`, `_server.py`, `_billing.py`, `_outcome.py`.
+The dict is complete when it is returned; an attribute is read from it when it is asked for. The answers themselves are in
+files by what they are about: `_route.py`, `_server.py`, `_billing.py`, `_outcome.py`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,13 @@ class Meta:
 
 
 class Item(dict[str, "Any"]):
-    """A part of an answer: a dict, with typed attributes."""
+    """A part of an answer: a dict, with typed attributes.
+
+    Example:
+        >>> provider = client.providers().providers[0]
+        >>> provider["id"], provider.id, isinstance(provider, dict)
+        ('qdrant', 'qdrant', True)
+    """
 
     __slots__ = ()
     _shown: tuple[str, ...] = ()

@@ -112,7 +112,13 @@ class Route(Answer):
 
 
 class Ranking(Item):
-    """One provider's place in the ranking of a route."""
+    """One provider's place in the ranking of a route.
+
+    Example:
+        >>> place = client.route_task("store 1M 1536-dim vectors").rankings[0]
+        >>> place.rank, place.provider_id, place["provider_id"]
+        (1, 'qdrant', 'qdrant')
+    """
 
     __slots__ = ()
     _shown = ("rank", "provider_id", "score")
@@ -165,7 +171,13 @@ class Ranking(Item):
 
 
 class RuledOut(Item):
-    """A provider that a hard limit of the request ruled out."""
+    """A provider that a hard limit of the request ruled out.
+
+    Example:
+        >>> route = client.route_task("store 1M vectors", latency_target_ms=20)
+        >>> [(provider.provider_id, provider.reasons) for provider in route.ruled_out]
+        []
+    """
 
     __slots__ = ()
     _shown = ("provider_id", "reasons")

@@ -80,7 +80,13 @@ class Providers(Answer):
 
 
 class Provider(Item):
-    """One provider of the catalog."""
+    """One provider of the catalog.
+
+    Example:
+        >>> provider = client.providers().providers[0]
+        >>> provider.id, provider.cost_per_1m_dims_usd
+        ('qdrant', Decimal('0.19'))
+    """
 
     __slots__ = ()
     _shown = ("id", "live_composite_score", "cost_per_1m_dims_usd", "p99_latency_ms")
@@ -117,7 +123,13 @@ class Provider(Item):
 
 
 class Health(Answer):
-    """How the providers are, by the server's probes."""
+    """How the providers are, by the server's probes.
+
+    Example:
+        >>> health = client.health()
+        >>> health.ok, [provider.id for provider in health.providers][:2]
+        (True, ['qdrant', 'pinecone'])
+    """
 
     __slots__ = ()
     _shown = ("ok", "as_of")
@@ -139,7 +151,13 @@ class Health(Answer):
 
 
 class ProviderHealth(Item):
-    """How one provider is."""
+    """How one provider is.
+
+    Example:
+        >>> provider = client.health().providers[0]
+        >>> provider.id, provider.state
+        ('qdrant', 'healthy')
+    """
 
     __slots__ = ()
     _shown = ("id", "state")
@@ -161,7 +179,13 @@ class ProviderHealth(Item):
 
 
 class PlatformMetrics(Answer):
-    """Public totals of the whole platform."""
+    """Public totals of the whole platform.
+
+    Example:
+        >>> _ = client.route_task("store 1M vectors")
+        >>> client.platform_metrics().decisions_last_7d
+        1
+    """
 
     __slots__ = ()
     _shown = ("decisions_last_7d", "decisions_last_30d", "as_of")
@@ -183,7 +207,13 @@ class PlatformMetrics(Answer):
 
 
 class OpenApi(Answer):
-    """A server's own description of what it serves, an OpenAPI 3 document."""
+    """A server's own description of what it serves, an OpenAPI 3 document.
+
+    Example:
+        >>> document = client.openapi()
+        >>> document.version, "/api/v1/route" in document["paths"]
+        ('3.1.13', True)
+    """
 
     __slots__ = ()
     _shown = ("openapi",)

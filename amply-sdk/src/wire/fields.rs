@@ -134,6 +134,12 @@ impl<T: FromJson> FromJson for IndexMap<String, T> {
 
 /// Refuses JSON that is nested deeper than [`MAX_DEPTH`]; says how deep it is allowed to be.
 pub(crate) fn check_depth(text: &str) -> Result<(), String> {
+    // Most answers open fewer objects and lists in all. Counting them is many times quicker than telling texts apart.
+    let opened = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(matches!(byte, b'{' | b'['))).sum::<u8>();
+    // As many bytes at a time as a `u8` can count.
+    if text.as_bytes().chunks(255).map(|bytes| usize::from(opened(bytes))).sum::<usize>() <= MAX_DEPTH {
+        return Ok(());
+    }
     let mut depth = 0_usize;
     let mut in_string = false;
     let mut escaped = false;
@@ -191,7 +197,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::with_capacity(16);
+                let mut entries = Vec::with_capacity(32);
                 while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
                     entries.push((name, value.get()));
                 }
