@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import logging
 import pickle
 import traceback
 from collections.abc import Iterator
@@ -155,8 +154,7 @@ def test_a_key_that_cannot_be_found_is_sealed_and_not_lost(taking: Sandbox) -> N
 
 
 def test_neither_key_nor_token_is_in_a_log_or_an_error(guarded: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(1)
-    logging.getLogger("amply_sdk").setLevel(1)
+    caplog.set_level(1, logger="amply_sdk")
     account = nobody(guarded).signup(TERMS, token=TOKEN)
     said = {"detail": f"{TOKEN} made {KEY}", "error": TOKEN, "api_key": KEY}
     guarded.fault({"status": {"status": 400, "body": said}}, path="/signup/agent")
