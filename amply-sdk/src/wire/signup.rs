@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::fields::{Fields, FromFields, check_depth, text_of};
 use super::json::Extra;
+use super::shape::Shape;
 use crate::key::{NewKey, without_secrets};
 use crate::meta::Meta;
 
@@ -88,6 +89,12 @@ impl NewAccount {
     /// The server's JSON as it came, with the key.
     pub fn expose_text(&self) -> &str {
         &self.whole
+    }
+
+    /// The fields that are read below: the key is taken with more care than other fields.
+    pub(crate) fn shape() -> Shape {
+        let names = ["api_key", "principal_id", "tos_version", "quickstart", "request_id"];
+        Shape::object(&names).with("quickstart", Shape::of::<Quickstart>().0)
     }
 
     /// Reads an answer; the error says what is wrong and repeats nothing of it.
