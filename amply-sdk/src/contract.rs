@@ -4,8 +4,9 @@
 
 use crate::endpoint::Endpoint;
 use crate::wire::{
-    AgentManifest, Audit, BillingStatus, FromFields, FromJson, Health, Integration, NewAccount,
-    OutcomeReceipt, PlatformMetrics, Providers, RawMetrics, Route, RuledOut, Shape, Status,
+    AddedCredential, AgentManifest, Audit, BillingStatus, CredentialList, Execution, FromFields, FromJson,
+    Health, Integration, NewAccount, OutcomeReceipt, PlatformMetrics, Providers, RawMetrics, RemovalReceipt,
+    Route, RuledOut, SavingsReport, Shape, Status,
 };
 
 /// One endpoint.
@@ -77,7 +78,7 @@ const EXECUTE: &[Sent] = &[
 ];
 
 const TOPUP: &[Sent] =
-    &[always("amount_usd"), at_times("principal_id"), always("idempotency_key"), at_times("reason")];
+    &[always("amount_usd"), at_times("principal_id"), always("idempotency_key"), always("reason")];
 
 const CREDENTIAL: &[Sent] = &[always("provider_id"), at_times("label"), always("secret")];
 
@@ -86,23 +87,23 @@ pub(crate) const ALL: &[Spoken] = &[
     Spoken::new(Endpoint::AGENT, NOTHING, of::<AgentManifest>),
     Spoken::asking(Endpoint::AUDIT, &[always("request_id")], of::<Audit>),
     Spoken::new(Endpoint::BILLING_STATUS, NOTHING, of::<BillingStatus>),
-    Spoken::new(Endpoint::BILLING_TOPUP, TOPUP, as_it_came),
-    Spoken::new(Endpoint::CREDENTIAL_ADD, CREDENTIAL, as_it_came),
-    Spoken::new(Endpoint::CREDENTIAL_LIST, NOTHING, as_it_came),
+    Spoken::new(Endpoint::BILLING_TOPUP, TOPUP, topped_up),
+    Spoken::new(Endpoint::CREDENTIAL_ADD, CREDENTIAL, of::<AddedCredential>),
+    Spoken::new(Endpoint::CREDENTIAL_LIST, NOTHING, of::<CredentialList>),
     Spoken {
         endpoint: Endpoint::CREDENTIAL_REMOVE,
         tail: "/{id}",
         sends: NOTHING,
         query: NOTHING,
-        reads: as_it_came,
+        reads: of::<RemovalReceipt>,
     },
-    Spoken::new(Endpoint::EXECUTE, EXECUTE, as_it_came),
+    Spoken::new(Endpoint::EXECUTE, EXECUTE, execution),
     Spoken::new(Endpoint::HEALTH, NOTHING, of::<Health>),
     Spoken::new(Endpoint::OPENAPI, NOTHING, as_it_came),
     Spoken::new(Endpoint::OUTCOME, OUTCOME, of::<OutcomeReceipt>),
     Spoken::new(Endpoint::PLATFORM_METRICS, NOTHING, of::<PlatformMetrics>),
     Spoken::new(Endpoint::PROVIDERS, NOTHING, of::<Providers>),
-    Spoken::new(Endpoint::REPORT, &[always("period")], as_it_came),
+    Spoken::new(Endpoint::REPORT, &[always("period")], of::<SavingsReport>),
     Spoken::new(Endpoint::ROUTE, ROUTE, route),
     Spoken::new(Endpoint::ROUTE_OUTCOME, ROUTE_OUTCOME, older_receipt),
     Spoken::new(Endpoint::SIGNUP, &[always("accept_tos_version")], NewAccount::shape),
@@ -135,10 +136,24 @@ fn as_it_came() -> Shape {
 
 /// A route keeps its largest parts as they came.
 fn route() -> Shape {
-    of::<Route>()
+    in_parts(of::<Route>())
+}
+
+/// A route, and in the same object what came of it.
+fn execution() -> Shape {
+    in_parts(of::<Execution>())
+}
+
+fn in_parts(shape: Shape) -> Shape {
+    shape
         .with("raw_metrics", of::<RawMetrics>())
         .with("integration", of::<Integration>())
         .with("filtered_out", Vec::<RuledOut>::shape())
+}
+
+/// Read by the payer, who takes no other form of these.
+fn topped_up() -> Shape {
+    Shape::object(&["ok", "credited_usd", "balance_usd", "topup_id"])
 }
 
 /// The older endpoint says only that it took the report.
@@ -151,18 +166,21 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::wire::{OutcomeBody, RouteOutcomeBody, RouteRequest};
+    use crate::wire::{
+        CredentialBody, ExecuteRequest, OutcomeBody, Period, RouteOutcomeBody, RouteRequest, SavingsQuery,
+        SignupBody, Target,
+    };
 
     /// The fields of a request that has everything set, and of one that has nothing set.
     fn sent(endpoint: &Endpoint) -> Option<(Value, Value)> {
         let everything_and_nothing = match endpoint.path {
             "/billing/topup" => (
                 json!({"amount_usd": 1, "principal_id": "p", "idempotency_key": "k", "reason": "r"}),
-                json!({"amount_usd": 1, "idempotency_key": "k"}),
+                json!({"amount_usd": 1, "idempotency_key": "k", "reason": "r"}),
             ),
             "/credentials" if endpoint.method == http::Method::POST => (
-                json!({"provider_id": "p", "label": "l", "secret": "s"}),
-                json!({"provider_id": "p", "secret": "s"}),
+                json!(CredentialBody { provider_id: "p", label: Some("l"), secret: "s" }),
+                json!(CredentialBody { provider_id: "p", label: None, secret: "s" }),
             ),
             "/outcome" => {
                 let body = |actual_latency_ms, error_code| {
@@ -170,26 +188,30 @@ mod tests {
                 };
                 (body(Some(1), Some("e")), body(None, None))
             }
-            "/report" => (json!({"period": "30d"}), json!({"period": "30d"})),
+            "/report" => {
+                let body = json!(SavingsQuery { period: Period::Days30 });
+                (body.clone(), body)
+            }
             "/route" => (json!(RouteRequest::with_everything()), json!(RouteRequest::new("t"))),
             "/route/execute" => {
-                let with = |mut request: Value, execution: Value| {
-                    request["execution"] = execution;
-                    request
-                };
-                let target = json!({"url": "https://host/run", "headers": {}});
-                let execution =
-                    json!({"mode": "byo_runtime", "target": target, "input": 1, "credential_ref": "c"});
-                (
-                    with(json!(RouteRequest::with_everything()), execution),
-                    with(json!(RouteRequest::new("t")), json!({"mode": "vault_ref"})),
-                )
+                let target = Target::new("https://host/run").unwrap().header("x-a", "b").unwrap();
+                let at_target = ExecuteRequest::at_target(RouteRequest::with_everything(), target).input(1);
+                let with_credential = ExecuteRequest::with_credential("t", "cred_1");
+                let (mut everything, nothing) = (json!(at_target), json!(with_credential));
+                // A request has one of the two.
+                everything["execution"]["credential_ref"] = nothing["execution"]["credential_ref"].clone();
+                let mut least = nothing;
+                least["execution"].as_object_mut().unwrap().remove("credential_ref");
+                (everything, least)
             }
             "/route/outcome" => {
                 let body = json!(RouteOutcomeBody { request_id: "r", provider_id: "p", outcome: "success" });
                 (body.clone(), body)
             }
-            "/signup/agent" => (json!({"accept_tos_version": "1"}), json!({"accept_tos_version": "1"})),
+            "/signup/agent" => {
+                let body = json!(SignupBody { accept_tos_version: "1" });
+                (body.clone(), body)
+            }
             _ => return None,
         };
         Some(everything_and_nothing)
@@ -254,15 +276,21 @@ mod tests {
             let read = Shape::of::<T>().1;
             assert!(read.is_ok(), "{}: {:?}", std::any::type_name::<T>(), read.err());
         }
+        is_read_to_its_end::<AddedCredential>();
+        is_read_to_its_end::<AgentManifest>();
         is_read_to_its_end::<Audit>();
         is_read_to_its_end::<BillingStatus>();
+        is_read_to_its_end::<CredentialList>();
+        is_read_to_its_end::<Execution>();
         is_read_to_its_end::<Health>();
         is_read_to_its_end::<Integration>();
         is_read_to_its_end::<OutcomeReceipt>();
         is_read_to_its_end::<PlatformMetrics>();
         is_read_to_its_end::<Providers>();
         is_read_to_its_end::<RawMetrics>();
+        is_read_to_its_end::<RemovalReceipt>();
         is_read_to_its_end::<Route>();
+        is_read_to_its_end::<SavingsReport>();
         is_read_to_its_end::<Status>();
     }
 }

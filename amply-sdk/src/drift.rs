@@ -299,7 +299,7 @@ impl Document {
             let there: Vec<_> =
                 field.names.iter().filter_map(|name| described.properties.get(name)).collect();
             match (there.as_slice(), field.names.first()) {
-                ([], Some(name)) => {
+                ([], Some(name)) if !field.is_guess => {
                     about.note(DriftPlace::Answer, Some(&path(name)), DriftKind::MissingThere);
                 }
                 ([schemas, ..], Some(name)) => self.answer(schemas, &field.shape, &path(name), about),

@@ -168,6 +168,25 @@ pub(crate) async fn run(args: &SandboxArgs, term: &Term) -> Result<(), Failed> {
             .catalog(Catalog::from_json(&text).map_err(|error| refuse(format!("cannot be used: {error}")))?);
     }
     let sandbox = builder.start().await.map_err(|error| Failed::Local(error.to_string()))?;
+    let serving = async {
+        show(&sandbox, term)?;
+        std::future::pending().await
+    };
+    let ended = tokio::select! {
+        biased;
+        // Listened for before anybody is told of it.
+        () = until_stopped() => Ok(()),
+        failed = serving => match failed {
+            Err(Failed::Interrupted(_)) => Ok(()),
+            failed => failed,
+        },
+    };
+    sandbox.stop().await;
+    ended
+}
+
+/// What a client needs, in a line.
+fn show(sandbox: &Sandbox, term: &Term) -> Result<(), Failed> {
     let facts = [
         ("url", sandbox.url()),
         ("user_key", sandbox.user_key()),
@@ -184,8 +203,6 @@ pub(crate) async fn run(args: &SandboxArgs, term: &Term) -> Result<(), Failed> {
         term.print(&facts.map(|(name, value)| format!("{name}={value}")).join(" "))?;
     }
     term.note("serving until Ctrl-C; the keys are this sandbox's own and open nothing else");
-    until_stopped().await;
-    sandbox.stop().await;
     Ok(())
 }
 

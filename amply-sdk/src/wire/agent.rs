@@ -176,8 +176,8 @@ pub struct AgentStep {
 impl FromFields for AgentStep {
     fn from_fields(mut fields: Fields<'_>) -> Result<Self, String> {
         // [our] both names: the documentation has the order alone.
-        let mut after = fields.take_unpromised("after").unwrap_or(Names(Vec::new())).0;
-        after.extend(fields.take_unpromised("depends_on").unwrap_or(Names(Vec::new())).0);
+        let mut after = fields.take_guess("after").unwrap_or(Names(Vec::new())).0;
+        after.extend(fields.take_guess("depends_on").unwrap_or(Names(Vec::new())).0);
         Ok(Self {
             id: fields.take("id").unwrap_or_default(),
             method: fields.take("method"),
@@ -283,7 +283,7 @@ impl FromFields for AgentSignup {
             requires_shared_secret: fields.take("requires_shared_secret"),
             tos_version: fields.take("tos_version"),
             // [our] the documentation does not say where the terms are.
-            tos_url: fields.take_unpromised("tos_url"),
+            tos_url: fields.take_guess("tos_url"),
             max_signups_per_hour_per_ip: fields.take("max_signups_per_hour_per_ip"),
             path: fields.take("path"),
             extra: fields.rest(),

@@ -63,9 +63,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes a field that no document promises: it is read where a server says it, and not missed where none does.
-    pub(crate) fn take_unpromised<T: FromJson>(&mut self, name: &str) -> Option<T> {
-        if self.asked.is_some() { None } else { self.take(name) }
+    /// Takes a field that some server may have, and that no documentation knows. // [our]
+    pub(crate) fn take_guess<T: FromJson>(&mut self, name: &str) -> Option<T> {
+        if let Some(asked) = self.asked {
+            asked.borrow_mut().push(Known::new(&[name], T::shape()).guess());
+            return T::sample();
+        }
+        self.take(name)
     }
 
     /// Takes a field; `None` when it is missing, null, or of a type that cannot be read.

@@ -26,7 +26,7 @@ impl FromFields for Health {
         Ok(Self {
             ok: fields.take("ok"),
             providers: fields.take("providers").unwrap_or_default(),
-            as_of: fields.take("as_of"),
+            as_of: fields.take_guess("as_of"),
             request_id: fields.take("request_id"),
             compute_ms: fields.take("compute_ms"),
             extra: fields.rest(),

@@ -23,12 +23,18 @@ pub(crate) enum Shape {
 pub(crate) struct Known {
     /// Its name, and those that it has elsewhere.
     pub(crate) names: Vec<String>,
+    /// Whether it is a guess of ours: a document without it is no news.
+    pub(crate) is_guess: bool,
     pub(crate) shape: Shape,
 }
 
 impl Known {
     pub(crate) fn new(names: &[&str], shape: Shape) -> Self {
-        Self { names: names.iter().map(|name| (*name).to_owned()).collect(), shape }
+        Self { names: names.iter().map(|name| (*name).to_owned()).collect(), is_guess: false, shape }
+    }
+
+    pub(crate) fn guess(self) -> Self {
+        Self { is_guess: true, ..self }
     }
 }
 
@@ -38,6 +44,11 @@ impl Shape {
         let (body, asked) = (Bytes::new(), RefCell::default());
         let read = T::from_fields(Fields::asking(&body, &asked));
         (Self::Object(asked.into_inner()), read)
+    }
+
+    /// An object with these fields, each taken as it is.
+    pub(crate) fn object(names: &[&str]) -> Self {
+        Self::Object(names.iter().map(|name| Known::new(&[name], Self::Value)).collect())
     }
 
     /// These fields alone.
