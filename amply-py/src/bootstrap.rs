@@ -1,5 +1,7 @@
 //! From nothing to a key: the order of the manifest's steps, and the signup.
 
+use std::sync::Arc;
+
 use amply_sdk::{AgentManifest, Client, Error, NewAccount, Signup};
 use pyo3::prelude::*;
 
@@ -50,7 +52,7 @@ fn accepting(tos_version: String, token: Option<String>) -> Signup {
     }
 }
 
-async fn signed_up(client: Client, signup: Signup) -> Result<NewAccount, Error> {
+async fn signed_up(client: Arc<Client>, signup: Signup) -> Result<NewAccount, Error> {
     client.signup(signup).await
 }
 

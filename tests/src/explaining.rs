@@ -43,7 +43,7 @@ impl Case {
     #[must_use]
     pub fn with(&self, provider_id: &str, metric: &str, value: f64) -> Self {
         let mut catalog = self.catalog.clone();
-        for provider in catalog["providers"].as_array_mut().unwrap() {
+        for provider in catalog.get_mut("providers").and_then(|providers| providers.as_array_mut()).unwrap() {
             if provider["id"] == provider_id {
                 provider[metric] = json!(value);
             }

@@ -38,7 +38,7 @@ async fn another(sandbox: &Sandbox) -> Client {
     let nobody = Client::builder().base_url(sandbox.url()).build().unwrap();
     let status = nobody.status().await.unwrap();
     let signup = status.diagnostics.as_ref().unwrap().agent_signup.clone().unwrap();
-    let terms = json!({"accept_tos_version": signup.get("tos_version").unwrap()});
+    let terms = json!({"accept_tos_version": signup.tos_version.unwrap()});
     let new: Value = nobody.request(Method::POST, "/signup/agent", Some(&terms)).await.unwrap();
     let key = new.get("api_key").and_then(Value::as_str).unwrap();
     Client::builder().base_url(sandbox.url()).api_key(key).build().unwrap()
