@@ -47,6 +47,11 @@ pub fn write(file: &Path, text: &str) {
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
+/// The programs of the guide to executions.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/execute.md")]
+pub struct Execute;
+
 /// The programs of the guide to x402.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/x402.md")]

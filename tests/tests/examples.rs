@@ -93,3 +93,18 @@ the server knows that it went well: true
 "
     );
 }
+
+#[test]
+fn the_credentials_and_execute_example_executes_in_both_modes_and_shows_no_secret() {
+    assert_eq!(
+        shown_by("credentials_and_execute"),
+        r#"NewCredential { provider_id: "qdrant", label: Some("staging"), secret: redacted }
+qdrant answered Some("\"with a credential\"")
+Target { url: "https://worker.example/run", headers: ["authorization"] }
+qdrant answered Some("\"at a target\"")
+not_found: list the credentials, and use the id of one of them
+2 routes, charged 0.02 USD
+Amply saved your agent fleet $0.01 in the last 30 days.
+"#
+    );
+}

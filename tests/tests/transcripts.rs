@@ -11,8 +11,18 @@ fn the_readme_shows_what_a_terminal_shows() {
 }
 
 #[test]
+fn the_guide_to_executions_shows_what_a_terminal_shows() {
+    check_markdown(&root().join("docs/execute.md"));
+}
+
+#[test]
 fn a_route_is_a_table_with_the_recommended_provider_marked_and_the_reasons_below() {
     check_file(&root().join("tests/transcripts/route.console"));
+}
+
+#[test]
+fn an_execution_is_how_it_went_and_what_came_out_and_a_report_ends_in_its_sentence() {
+    check_file(&root().join("tests/transcripts/execute.console"));
 }
 
 #[test]
