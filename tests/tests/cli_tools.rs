@@ -436,7 +436,10 @@ fn is_one_object(arguments: &[&str], exit_code: i32) {
     let failed = amply(arguments, &[], b"");
     assert_eq!((failed.code, &*failed.stdout), (Some(exit_code), ""), "{arguments:?}: {}", failed.stderr);
     let error = failed.error();
-    assert_eq!(error["exit_code"], exit_code, "{arguments:?}: {error}");
-    assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{arguments:?}: {error}");
+    assert_eq!(error.get("exit_code"), Some(&serde_json::json!(exit_code)), "{arguments:?}: {error}");
+    assert!(
+        error.get("message").and_then(|message| message.as_str()).is_some_and(|message| !message.is_empty()),
+        "{arguments:?}: {error}"
+    );
     assert_eq!(failed.stderr.trim_end().lines().count(), 1, "{arguments:?}: {}", failed.stderr);
 }

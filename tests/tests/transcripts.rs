@@ -38,6 +38,11 @@ fn the_guide_to_what_is_known_before_shows_what_a_terminal_shows() {
 }
 
 #[test]
+fn the_guide_to_executions_shows_what_a_terminal_shows() {
+    check_markdown(&root().join("docs/execute.md"));
+}
+
+#[test]
 fn a_route_is_a_table_with_the_recommended_provider_marked_and_the_reasons_below() {
     check_file(&root().join("tests/transcripts/route.console"));
 }
