@@ -71,6 +71,7 @@ fn replay_session(transcript: &str, variables: &[(&str, &str)], folder: &Path) -
         typed.iter().map(|command| format!("{command}\nprintf '{END}%s{END}' \"$?\"\n")).collect();
     let (seen, code) = in_shell(&script, variables, folder);
     assert_eq!(code, Some(0), "{seen}");
+    let seen = seen.replace(folder.to_str().unwrap(), "/home/you");
     let parts: Vec<&str> = seen.split(END).collect();
     let shown = typed.iter().zip(parts.chunks(2)).map(|(command, part)| {
         let [shown, code] = part else { panic!("{seen}") };

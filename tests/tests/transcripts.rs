@@ -17,7 +17,8 @@ fn the_readme_shows_what_a_terminal_shows() {
         ("AMPLY_BASE_URL", &**line.get("url").unwrap()),
         ("AMPLY_TOPUP_URL", line.get("topup_url").unwrap()),
         ("AMPLY_TOPUP_TOKEN", line.get("topup_token").unwrap()),
-        ("XDG_STATE_HOME", folder.path().to_str().unwrap()),
+        ("HOME", folder.path().to_str().unwrap()),
+        ("XDG_STATE_HOME", ""),
     ];
     check_markdown_with(&root().join("README.md"), &variables, folder.path());
 }
