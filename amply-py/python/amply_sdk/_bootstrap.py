@@ -99,7 +99,13 @@ class AgentManifest(Answer):
 
 
 class AgentStep(Item):
-    """One step of a manifest."""
+    """One step of a manifest.
+
+    Example:
+        >>> step = client.agent().next_step(["discover", "health", "schema"])
+        >>> step.id, step.method, step.path
+        ('credential', 'POST', '/api/v1/signup/agent')
+    """
 
     __slots__ = ()
     _shown = ("id", "method", "path", "auth")
@@ -131,7 +137,12 @@ class AgentStep(Item):
 
 
 class PrincipalPolicy(Item):
-    """How a route gets to count for a principal, and how that is seen."""
+    """How a route gets to count for a principal, and how that is seen.
+
+    Example:
+        >>> client.agent().principal_binding_policy.check_response_field
+        'integration.principal_attached'
+    """
 
     __slots__ = ()
     _shown = ("summary", "check_response_field")
@@ -159,7 +170,13 @@ class PrincipalPolicy(Item):
 
 
 class MachineStep(Item):
-    """One call of the flow that the server recommends to a machine."""
+    """One call of the flow that the server recommends to a machine.
+
+    Example:
+        >>> first = client.agent().principal_binding_policy.recommended_machine_flow[0]
+        >>> first.step, first.method, first.path
+        (1, 'POST', '/api/v1/signup/agent')
+    """
 
     __slots__ = ()
     _shown = ("step", "method", "path", "goal")
@@ -186,7 +203,12 @@ class MachineStep(Item):
 
 
 class AgentSignup(Item):
-    """Whether and how an agent may sign up: `AgentManifest.agent_signup`, and `Status.agent_signup`."""
+    """Whether and how an agent may sign up: `AgentManifest.agent_signup`, and `Status.agent_signup`.
+
+    Example:
+        >>> client.agent().agent_signup
+        AgentSignup(enabled=False, tos_version='2026-11-01', requires_shared_secret=False, and 2 more)
+    """
 
     __slots__ = ()
     _shown = ("enabled", "tos_version", "requires_shared_secret")
@@ -223,7 +245,12 @@ class AgentSignup(Item):
 
 
 class AgentX402(Item):
-    """Whether a 402 of this server can be answered by a machine."""
+    """Whether a 402 of this server can be answered by a machine.
+
+    Example:
+        >>> client.agent().x402
+        AgentX402(enabled=False, spec='amply.x402/1')
+    """
 
     __slots__ = ()
     _shown = ("enabled", "spec")

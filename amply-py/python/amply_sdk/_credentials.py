@@ -51,7 +51,12 @@ class Credential(Item):
 
 
 class CredentialList(Answer):
-    """The credentials that the server keeps for this key's principal. From `Credentials.list`."""
+    """The credentials that the server keeps for this key's principal. From `Credentials.list`.
+
+    Example:
+        >>> client.credentials.list().credentials
+        []
+    """
 
     __slots__ = ()
     _shown = ("credentials",)
@@ -63,7 +68,13 @@ class CredentialList(Answer):
 
 
 class AddedCredential(Answer):
-    """What the server says of a credential that it has stored. From `Credentials.add`."""
+    """What the server says of a credential that it has stored. From `Credentials.add`.
+
+    Example:
+        >>> added = client.credentials.add("qdrant", "s3cret")
+        >>> added.id == added.credential.id, "secret" in added.credential
+        (True, False)
+    """
 
     __slots__ = ()
     _shown = ("ok", "credential")
@@ -84,6 +95,11 @@ class RemovedCredential(Answer):
     """What the server says of a credential that it has removed. From `Credentials.remove`.
 
     Empty, and without `meta`, where an earlier attempt of the call had removed it and its answer was lost.
+
+    Example:
+        >>> added = client.credentials.add("qdrant", "s3cret")
+        >>> client.credentials.remove(added.id).id == added.id
+        True
     """
 
     __slots__ = ()

@@ -85,7 +85,16 @@ class Plan(Item):
 
 
 class PlannedPayment(Item):
-    """Who would pay for a call that the wallet does not cover."""
+    """Who would pay for a call that the wallet does not cover.
+
+    Example:
+        >>> payer = TopUpService(sandbox.topup_url, token=sandbox.topup_token)
+        >>> spend = SpendPolicy(per_topup="1", per_day="5", per_process_only=True)
+        >>> with sandbox.client(payer=payer, spend=spend) as paying:
+        ...     payment = paying.plan("store 1M vectors").payment
+        >>> payment.would_pay, [rail.rail for rail in payment.rails]
+        (True, ['wallet'])
+    """
 
     __slots__ = ()
     _shown = ("would_pay", "blocked", "open_payment_id")
@@ -117,7 +126,16 @@ class PlannedPayment(Item):
 
 
 class PlannedRail(Item):
-    """One way to pay."""
+    """One way to pay.
+
+    Example:
+        >>> payer = TopUpService(sandbox.topup_url, token=sandbox.topup_token)
+        >>> spend = SpendPolicy(per_topup="1", per_day="5", per_process_only=True)
+        >>> with sandbox.client(payer=payer, spend=spend) as paying:
+        ...     payment = paying.plan("store 1M vectors").payment
+        >>> payment.rails[0].rail, payment.rails[0].obstacle
+        ('wallet', None)
+    """
 
     __slots__ = ()
     _shown = ("rail", "payer", "obstacle")
@@ -144,7 +162,16 @@ class PlannedRail(Item):
 
 
 class PlannedCap(Item):
-    """A cap, and what is left of it."""
+    """A cap, and what is left of it.
+
+    Example:
+        >>> payer = TopUpService(sandbox.topup_url, token=sandbox.topup_token)
+        >>> spend = SpendPolicy(per_topup="1", per_day="5", per_process_only=True)
+        >>> with sandbox.client(payer=payer, spend=spend) as paying:
+        ...     payment = paying.plan("store 1M vectors").payment
+        >>> [(cap.cap, str(cap.left_usd)) for cap in payment.caps]
+        [('per_topup', '1'), ('per_day', '5')]
+    """
 
     __slots__ = ()
     _shown = ("cap", "limit_usd", "left_usd")
@@ -217,7 +244,13 @@ class Explanation(Item):
 
 
 class Explained(Item):
-    """One provider's part of an `Explanation`."""
+    """One provider's part of an `Explanation`.
+
+    Example:
+        >>> best = client.route_task("store 1M vectors").explain().providers[0]
+        >>> best.rank, best.provider_id, round(best.composite, 4), best.to_win
+        (1, 'qdrant', 0.8901, None)
+    """
 
     __slots__ = ()
     _shown = ("rank", "provider_id", "composite")
@@ -256,7 +289,13 @@ class Explained(Item):
 
 
 class Contribution(Item):
-    """What one component adds to a score."""
+    """What one component adds to a score.
+
+    Example:
+        >>> best = client.route_task("store 1M vectors").explain().providers[0]
+        >>> [(part.component, round(part.contribution, 4)) for part in best.components][0]
+        ('success', 0.3928)
+    """
 
     __slots__ = ()
     _shown = ("component", "contribution")
@@ -283,7 +322,13 @@ class Contribution(Item):
 
 
 class ToWin(Item):
-    """What a provider would need to win."""
+    """What a provider would need to win.
+
+    Example:
+        >>> chroma = client.route_task("store 1M vectors").explain().providers[2]
+        >>> round(chroma.to_win.gap, 4)
+        0.2395
+    """
 
     __slots__ = ()
     _shown = ("gap",)
@@ -300,7 +345,13 @@ class ToWin(Item):
 
 
 class Change(Item):
-    """One change that would let a provider win, if it were the only one."""
+    """One change that would let a provider win, if it were the only one.
+
+    Example:
+        >>> chroma = client.route_task("store 1M vectors").explain().providers[2]
+        >>> [(change.component, change.metric_needed) for change in chroma.to_win.changes if change.is_reachable]
+        [('latency', 8.03)]
+    """
 
     __slots__ = ()
     _shown = ("component", "metric", "metric_needed")
