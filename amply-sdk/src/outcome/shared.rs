@@ -124,6 +124,11 @@ impl Shared {
         self.handed.load(Ordering::Relaxed).saturating_sub(self.taken_in.load(Ordering::Relaxed))
     }
 
+    /// Whether reports wait in memory, or somebody delivers those in the outbox.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.in_memory() > 0 || self.courier().is_some()
+    }
+
     pub(crate) fn read_counters(&self) -> OutcomeCounters {
         let mut counters = self.counters.read();
         counters.queued += self.handed.load(Ordering::Relaxed);
