@@ -108,7 +108,11 @@ class Route(Answer):
     def _read(self) -> tuple[list[dict[str, Any]], str | None, list[dict[str, Any]]]:
         import json
 
-        return _native.read_route(json.dumps(self))
+        try:
+            return _native.read_route(json.dumps(self, allow_nan=False))
+        except (TypeError, ValueError):
+            # What cannot be written as JSON is nothing to the ranking.
+            return _native.read_route(json.dumps(_writable(self)))
 
 
 class Ranking(Item):
@@ -253,6 +257,19 @@ class Principal:
 
     def __repr__(self) -> str:
         return f"Principal({self.binding})"
+
+
+def _writable(value: Any) -> Any:
+    """The same, as far as JSON can say it: an infinite number or an object of another kind is null."""
+    if isinstance(value, dict):
+        return {_writable(name): _writable(item) for name, item in value.items() if isinstance(name, str)}
+    if isinstance(value, (list, tuple)):
+        return [_writable(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float):
+        return value if value - value == 0.0 else None
+    return value if value is None or isinstance(value, (bool, int)) else None
 
 
 def _route(raw: tuple[dict[str, Any], _native.Source]) -> Route:
