@@ -7,10 +7,13 @@ from ._results import Answer, Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
-    from typing import Any
+    from typing import Any, TypeVar
 
     from ._plan import Explanation
+
+    _T = TypeVar("_T")
 
 
 class Route(Answer):
@@ -99,20 +102,21 @@ class Route(Answer):
 
     def explain(self) -> Explanation:
         """How the scores were made, and what each provider that lost would need to win. Computed anew each time."""
-        import json
-
         from ._plan import Explanation
 
-        return Explanation(_native.explain_route(json.dumps(self)))
+        return Explanation(self._with_text(_native.explain_route))
 
     def _read(self) -> tuple[list[dict[str, Any]], str | None, list[dict[str, Any]]]:
+        return self._with_text(_native.read_route)
+
+    def _with_text(self, read: Callable[[str], _T]) -> _T:
         import json
 
         try:
-            return _native.read_route(json.dumps(self, allow_nan=False))
+            return read(json.dumps(self, allow_nan=False))
         except (TypeError, ValueError):
             # What cannot be written as JSON is nothing to the ranking.
-            return _native.read_route(json.dumps(_writable(self)))
+            return read(json.dumps(_writable(self)))
 
 
 class Ranking(Item):
