@@ -56,7 +56,8 @@ class Client(Base):
         outbox_limit: How many reports the outbox holds at most; 1,000,000 in a file and 10,000 in memory unless set.
         reports_in_flight: How many reports are under way at once; 4 unless set.
         deliver_in_background: False leaves the delivery to `outbox.flush()`, for a process that hands over and ends.
-        on_event: Told of each step of a payment, and what becomes of reports. It must not block, nor call the client.
+        on_event: Told of each step of a payment, and what becomes of reports, on a thread of its own. It must not block, nor
+            call a client, nor be a coroutine function.
         ca_bundle: A PEM file with certificates to trust besides those of the system.
         ca_certificate: The same, as the text of such a file.
 
