@@ -79,6 +79,9 @@ impl Drop for Shared {
 /// All clients, for the end of the interpreter. The locks are taken only while attached to Python.
 static CLIENTS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 
+/// As many clients are kept that nobody has any more: in an outage they have no end.
+const LEFT_AT_MOST: usize = 64;
+
 /// Clients that nobody has any more, which still had something to do: each with its process.
 static LEFT: Mutex<Vec<(u32, Client)>> = Mutex::new(Vec::new());
 
@@ -94,12 +97,22 @@ fn keep(client: Client) {
     let process = std::process::id();
     let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
     left.push((process, client));
-    let (at_work, done) = std::mem::take(&mut *left)
+    let (mut at_work, mut done): (Vec<_>, Vec<_>) = std::mem::take(&mut *left)
         .into_iter()
         .partition(|(of, client)| *of != process || client.is_reporting() || client.is_paying());
+    if at_work.len() > LEFT_AT_MOST {
+        // The oldest goes: it goes on for as long as the server takes what it has.
+        done.push(at_work.remove(0));
+    }
     *left = at_work;
     drop(left);
-    aside::quietly(|| drop::<Vec<_>>(done));
+    for (of, client) in done {
+        match of == process {
+            true => aside::quietly(|| drop(client)),
+            // The parent's, with its store.
+            false => std::mem::forget(client),
+        }
+    }
 }
 
 /// What `close` does, for all clients of this process at once: at the end of the interpreter.

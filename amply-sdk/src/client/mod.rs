@@ -201,9 +201,8 @@ impl Client {
         self.payers.as_ref().is_some_and(|payers| payers.is_paying())
     }
 
-    /// Whether a report that was handed over is still on its way from this process, for any client that shares its queue.
-    ///
-    /// Once it says no, nothing is lost when the process ends; [`close`](Self::close) waits for that.
+    /// Whether reports of this client or its copies would be lost if the process ended now: those that are in no file, and
+    /// not delivered yet. [`close`](Self::close) waits for them.
     ///
     /// ```
     /// # let client = amply_sdk::Client::builder().base_url("http://127.0.0.1:9").build()?;
