@@ -362,6 +362,8 @@ def test_a_payer_that_would_wait_for_itself_is_told_at_once(broke: Sandbox, run:
 
 
 def test_the_end_delivers_what_a_client_left_that_nobody_has_any_more(sandbox: Sandbox) -> None:
+    # So long that the end comes first.
+    sandbox.fault({"delay": {"ms": 50}}, path="/outcome")
     program = """
         import sys
         import amply_sdk
