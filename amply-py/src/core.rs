@@ -3,17 +3,19 @@
 //! A forked child has copies of connections and runtimes that nobody drives. It never touches them, nor lets go of them: all
 //! is set up anew from the settings, at the first call. The lock is taken only while attached to Python, and so never at a fork.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use amply_sdk::{Client, Error};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use crate::answer::ToPython;
+use crate::aside::{self, Told};
 use crate::desk::{Desk, Pending, Place};
 use crate::error;
-use crate::lane::Lane;
+use crate::lane::{self, Lane};
 use crate::log;
 use crate::settings::{Changes, Settings};
 
@@ -50,6 +52,10 @@ impl Home {
     fn is_here(&self) -> bool {
         self.process == std::process::id()
     }
+
+    fn is_at_work(&self) -> bool {
+        self.client.is_reporting() || self.client.is_paying()
+    }
 }
 
 impl Drop for Shared {
@@ -58,8 +64,100 @@ impl Drop for Shared {
         match home {
             // What was the parent's would be waited for, and nobody is here to end it.
             Some(home) if !home.is_here() => std::mem::forget(home),
-            home => drop(home),
+            Some(home) => {
+                let client = (!home.is_closed && home.is_at_work()).then(|| home.client.clone());
+                aside::quietly(|| drop(home));
+                if let Some(client) = client {
+                    keep(client);
+                }
+            }
+            None => {}
         }
+    }
+}
+
+/// All clients, for the end of the interpreter. The locks are taken only while attached to Python.
+static CLIENTS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+/// As many clients are kept that nobody has any more: in an outage they have no end.
+const LEFT_AT_MOST: usize = 64;
+
+/// Clients that nobody has any more, which still had something to do: each with its process.
+static LEFT: Mutex<Vec<(u32, Client)>> = Mutex::new(Vec::new());
+
+fn register(shared: &Arc<Shared>) {
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if clients.len().is_power_of_two() {
+        clients.retain(|client| client.strong_count() > 0);
+    }
+    clients.push(Arc::downgrade(shared));
+}
+
+fn keep(client: Client) {
+    let process = std::process::id();
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    left.push((process, client));
+    let (mut at_work, mut done): (Vec<_>, Vec<_>) = std::mem::take(&mut *left)
+        .into_iter()
+        .partition(|(of, client)| *of != process || client.is_reporting() || client.is_paying());
+    if at_work.len() > LEFT_AT_MOST {
+        // The oldest goes: it goes on for as long as the server takes what it has.
+        done.push(at_work.remove(0));
+    }
+    *left = at_work;
+    drop(left);
+    for (of, client) in done {
+        match of == process {
+            true => aside::quietly(|| drop(client)),
+            // The parent's, with its store.
+            false => std::mem::forget(client),
+        }
+    }
+}
+
+/// What `close` does, for all clients of this process at once: at the end of the interpreter.
+#[pyfunction]
+pub(crate) fn end(py: Python<'_>, limit_s: f64) -> PyResult<()> {
+    let limit = seconds(py, "limit", limit_s)?;
+    let process = std::process::id();
+    let known: Vec<Arc<Shared>> = {
+        let clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.iter().filter_map(Weak::upgrade).collect()
+    };
+    let mut open: Vec<Client> = Vec::new();
+    for shared in &known {
+        let mut kept = shared.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = kept.as_mut().filter(|home| home.is_here() && !home.is_closed) {
+            home.is_closed = true;
+            open.push(home.client.clone());
+        }
+    }
+    {
+        let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+        open.extend(left.iter().filter(|(of, _)| *of == process).map(|(_, client)| client.clone()));
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    let told = Told::new();
+    py.detach(|| {
+        let ended = lane::drive_alone(async move {
+            let began = Instant::now();
+            // A payer may still need the others.
+            let (paying, rest): (Vec<_>, Vec<_>) = open.into_iter().partition(Client::is_paying);
+            close_all(paying, limit).await;
+            close_all(rest, limit.saturating_sub(began.elapsed())).await;
+            told.wait().await;
+        });
+        ended.map_err(|why| Python::attach(|py| error::raised(py, why)))?
+    })
+}
+
+async fn close_all(clients: Vec<Client>, limit: Duration) {
+    let closing: Vec<_> =
+        clients.into_iter().map(|client| tokio::spawn(async move { client.close(limit).await })).collect();
+    for one in closing {
+        let _ = one.await;
     }
 }
 
@@ -71,8 +169,9 @@ impl Core {
         log::start(py)?;
         let settings = Settings::read(settings)?;
         let client = py.detach(|| settings.build()).map_err(|error| error::raised(py, error))?;
-        let home = Mutex::new(Some(Home::new(client)));
-        Ok(Self { shared: Arc::new(Shared { settings, home }), changes: Changes::default() })
+        let shared = Arc::new(Shared { settings, home: Mutex::new(Some(Home::new(client))) });
+        register(&shared);
+        Ok(Self { shared, changes: Changes::default() })
     }
 
     /// A copy with other options for some calls.
@@ -98,6 +197,12 @@ impl Core {
         Ok(py.detach(|| client.is_paying()))
     }
 
+    /// Whether reports can be committed to a file.
+    #[getter]
+    fn has_file(&self) -> bool {
+        self.shared.settings.has_file()
+    }
+
     #[getter]
     fn is_closed(&self, py: Python<'_>) -> PyResult<bool> {
         self.at_home(py, |home| home.is_closed)
@@ -109,8 +214,10 @@ impl Core {
         if self.at_home(py, |home| home.is_closed)? {
             return Ok(());
         }
+        let told = Told::new();
         self.call(py, move |client| async move {
             client.close(limit).await;
+            told.wait().await;
             Ok(())
         })?;
         self.let_go(py)
@@ -121,33 +228,23 @@ impl Core {
         if self.at_home(py, |home| home.is_closed)? {
             return Ok(None);
         }
+        let told = Told::new();
         self.start(py, move |client| async move {
             client.close(limit).await;
+            told.wait().await;
             Ok(())
         })
         .map(Some)
     }
 
-    /// Gives back what the client holds, after it was closed.
+    /// Gives back what the client holds, after it was closed. Calls that are under way come to their end all the same.
     fn let_go(&self, py: Python<'_>) -> PyResult<()> {
         let (lanes, desk) = self.at_home(py, |home| {
             home.is_closed = true;
             (std::mem::take(&mut home.lanes), home.desk.take())
         })?;
-        if let Some(desk) = desk {
-            desk.clear(py);
-        }
-        drop(lanes);
+        aside::quietly(|| drop((lanes, desk)));
         Ok(())
-    }
-
-    /// The same as `close` at the end of the interpreter, where a client of the parent has nothing to wait for.
-    fn end(&self, py: Python<'_>, limit_s: f64) -> PyResult<()> {
-        let is_here = {
-            let kept = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.as_ref().is_some_and(Home::is_here)
-        };
-        if is_here { self.close(py, limit_s) } else { Ok(()) }
     }
 
     /// Pickling would write the key down.
@@ -165,7 +262,7 @@ impl Core {
         F: Future<Output = Result<T, Error>>,
         T: Send,
     {
-        if tokio::runtime::Handle::try_current().is_ok() {
+        if tokio::runtime::Handle::try_current().is_ok() || aside::is_observing() {
             return Err(error::config(
                 py,
                 "a client cannot be called from within its own call, such as from `on_event` or a log handler; hand it to \
@@ -198,6 +295,23 @@ impl Core {
         T: ToPython,
     {
         self.call(py, call)?.to_python(py)
+    }
+
+    /// For calls that may pay: one that a payer makes with a client that has a payer would wait for itself.
+    pub(crate) fn check_pays_for_nobody(&self, py: Python<'_>) -> PyResult<()> {
+        static IS_ASKED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        if !self.shared.settings.has_payer() {
+            return Ok(());
+        }
+        let is_asked = IS_ASKED.import(py, "amply_sdk._payment", "_is_asked")?;
+        if is_asked.call_method0("get")?.is_truthy()? {
+            return Err(error::config(
+                py,
+                "a payer cannot make a call that may have to be paid for: it would wait for itself; ask with a client that has \
+                 no payer",
+            ));
+        }
+        Ok(())
     }
 
     /// Begins a call for the event loop that runs now.
@@ -253,6 +367,8 @@ impl Core {
         drop(kept);
         let settings = &self.shared.settings;
         let client = py.detach(|| settings.build()).map_err(|error| error::raised(py, error))?;
+        static BEGIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        BEGIN.import(py, "amply_sdk._base", "_begin_here")?.call0()?;
         let mut kept = self.shared.home.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.as_ref().is_some_and(Home::is_here) {
             // Never let go of what was the parent's: it would wait for threads that are not here.

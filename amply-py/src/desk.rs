@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 
 use amply_sdk::{Client, Error};
 use pyo3::prelude::*;
@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use self::bell::Bell;
 use crate::answer::ToPython;
+use crate::aside;
 use crate::error;
 
 /// The place where one event loop gets the results of one client.
@@ -28,10 +29,25 @@ pub(crate) struct Desk {
     done: Arc<Done>,
 }
 
-/// Results that wait, each with the future that it is for.
+/// What the loop and the thread that drives the calls share.
 struct Done {
-    results: Mutex<Vec<(Py<PyAny>, Outcome)>>,
+    waiting: Mutex<Waiting>,
     bell: Bell,
+}
+
+struct Waiting {
+    /// Each with the future that it is for.
+    results: Vec<(Py<PyAny>, Outcome)>,
+    /// How many calls will have one.
+    under_way: usize,
+    /// Whether more calls may begin.
+    is_open: bool,
+}
+
+impl Waiting {
+    fn is_idle(&self) -> bool {
+        self.under_way == 0 && self.results.is_empty()
+    }
 }
 
 type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -42,7 +58,8 @@ impl Desk {
         let event_loop = running_loop(py)?;
         let client = py.detach(|| client.apart()).map_err(|error| error::raised(py, error))?;
         let bell = Bell::new(py, &event_loop)?;
-        let done = Arc::new(Done { results: Mutex::default(), bell });
+        let waiting = Mutex::new(Waiting { results: Vec::new(), under_way: 0, is_open: true });
+        let done = Arc::new(Done { waiting, bell });
         let hand_out = HandOut { done: Arc::clone(&done), event_loop: event_loop.clone().unbind() };
         let hand_out = hand_out.into_pyobject(py)?;
         done.bell.listen(py, &event_loop, hand_out.as_any())?;
@@ -51,14 +68,18 @@ impl Desk {
         Ok(Self { client: Arc::new(client), event_loop: event_loop.unbind(), create_future, jobs, done })
     }
 
-    /// Whether this is the desk of the loop that runs now. A desk whose loop is closed is nobody's.
+    /// Whether this is the desk of the loop that runs now. A desk whose loop is closed is nobody's, and so is one whose loop
+    /// stands still with no call under way.
     pub(crate) fn is_here(&self, py: Python<'_>) -> PyResult<Place> {
         let running = running_loop(py)?;
         if self.event_loop.is(&running) {
             return Ok(Place::Here);
         }
-        let is_closed = self.event_loop.bind(py).call_method0("is_closed")?.is_truthy()?;
-        Ok(if is_closed { Place::Gone } else { Place::Elsewhere })
+        let event_loop = self.event_loop.bind(py);
+        // One that stands still may run again; nobody waits there until then.
+        let is_gone = event_loop.call_method0("is_closed")?.is_truthy()?
+            || self.done.waiting().is_idle() && !event_loop.call_method0("is_running")?.is_truthy()?;
+        Ok(if is_gone { Place::Gone } else { Place::Elsewhere })
     }
 
     pub(crate) fn event_loop(&self) -> &Py<PyAny> {
@@ -72,7 +93,7 @@ impl Desk {
         T: ToPython,
     {
         let future = self.create_future.call0(py)?;
-        let (done, kept) = (Arc::clone(&self.done), future.clone_ref(py));
+        let (done, kept) = (Caller::new(&self.done), future.clone_ref(py));
         // It is some kilobytes large, and moved no more from here on.
         let call = Box::pin(call(Arc::clone(&self.client)));
         let work = Box::pin(async move {
@@ -87,17 +108,38 @@ impl Desk {
         let _ = self.jobs.send(Job { work, stop: Arc::clone(&stop) });
         Ok(Pending { future, stop })
     }
+}
 
-    /// The loop need not listen any more.
-    pub(crate) fn clear(&self, py: Python<'_>) {
-        self.done.bell.ignore(py, self.event_loop.bind(py));
+/// The loop goes on listening for the calls that are under way, and no longer: the handler looks when the bell has rung.
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.done.waiting().is_open = false;
+        self.done.bell.ring();
     }
 }
 
-/// A client that was never closed must not keep its loop listening.
-impl Drop for Desk {
+/// A call that is under way.
+struct Caller(Option<Arc<Done>>);
+
+impl Caller {
+    fn new(done: &Arc<Done>) -> Self {
+        done.waiting().under_way += 1;
+        Self(Some(Arc::clone(done)))
+    }
+
+    fn put(mut self, future: Py<PyAny>, outcome: Outcome) {
+        if let Some(done) = self.0.take() {
+            done.put(Some((future, outcome)));
+        }
+    }
+}
+
+/// It was cancelled.
+impl Drop for Caller {
     fn drop(&mut self) {
-        self.done.bell.ring();
+        if let Some(done) = self.0.take() {
+            done.put(None);
+        }
     }
 }
 
@@ -107,19 +149,33 @@ pub(crate) enum Place {
     Gone,
 }
 
+/// What nobody came for.
+impl Drop for Done {
+    fn drop(&mut self) {
+        let waiting = self.waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let results = std::mem::take(&mut waiting.results);
+        aside::quietly(|| drop(results));
+    }
+}
+
 impl Done {
-    fn put(&self, future: Py<PyAny>, outcome: Outcome) {
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_empty = results.is_empty();
-        results.push((future, outcome));
-        drop(results);
-        if was_empty {
-            self.bell.ring();
-        }
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Vec<(Py<PyAny>, Outcome)> {
-        std::mem::take(&mut *self.results.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The end of a call.
+    fn put(&self, result: Option<(Py<PyAny>, Outcome)>) {
+        let mut waiting = self.waiting();
+        waiting.under_way = waiting.under_way.saturating_sub(1);
+        let must_ring = match result {
+            Some(_) => waiting.results.is_empty(),
+            None => !waiting.is_open,
+        };
+        waiting.results.extend(result);
+        drop(waiting);
+        if must_ring {
+            self.bell.ring();
+        }
     }
 }
 
@@ -134,10 +190,12 @@ struct HandOut {
 impl HandOut {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         self.done.bell.hear();
-        for (future, outcome) in self.done.take() {
+        let results = std::mem::take(&mut self.done.waiting().results);
+        for (future, outcome) in results {
             let future = future.bind(py);
             // It was cancelled, and its task comes to an end.
             if future.call_method0(pyo3::intern!(py, "done"))?.is_truthy()? {
+                aside::quietly(|| drop(outcome));
                 continue;
             }
             match outcome(py) {
@@ -148,7 +206,11 @@ impl HandOut {
             };
         }
         // Neither the client nor a call of it is left.
-        if Arc::strong_count(&self.done) == 1 {
+        let is_left = {
+            let waiting = self.done.waiting();
+            !waiting.is_open && waiting.is_idle()
+        };
+        if is_left {
             self.done.bell.ignore(py, self.event_loop.bind(py));
         }
         Ok(())

@@ -1,17 +1,28 @@
 //! What the SDK tells while it works, handed to the `on_event` of a client.
 
+use std::sync::Arc;
+
 use amply_sdk::{Event, Refusal, Usd};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
-/// Tells an observer. What it raises is shown as Python shows what nobody can catch.
-pub(crate) fn tell(observer: &Py<PyAny>, event: &Event) {
-    // When the interpreter ends nobody listens.
-    Python::try_attach(|py| {
-        let told = made(py, event).and_then(|event| observer.call1(py, (event,)));
-        if let Err(error) = told {
-            error.write_unraisable(py, Some(observer.bind(py)));
+use crate::aside::{self, Observed};
+
+/// Tells an observer, a `_Teller` of `_events.py`, and waits for it; but not for one that goes on and on.
+pub(crate) fn tell(observer: &Arc<Py<PyAny>>, event: &Event) {
+    let (observer, event) = (Arc::clone(observer), event.clone());
+    aside::tell(move || {
+        let (observed, wait) = Observed::new();
+        // When the interpreter ends nobody listens.
+        let told = Python::try_attach(|py| {
+            let told = made(py, &event).and_then(|event| observer.call1(py, (event, observed)));
+            if let Err(error) = told {
+                error.write_unraisable(py, Some(observer.bind(py)));
+            }
+        });
+        if told.is_some() {
+            wait();
         }
     });
 }

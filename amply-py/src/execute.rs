@@ -20,6 +20,7 @@ pub(crate) fn execute(
     place: At<'_>,
     input: Option<&str>,
 ) -> PyResult<Py<PyAny>> {
+    core.check_pays_for_nobody(py)?;
     let request = place.of(py, request, input)?;
     core.ask(py, move |client| async move { client.execute(request).await.map(Plain::of_execution) })
 }
@@ -33,6 +34,7 @@ pub(crate) fn execute_async(
     place: At<'_>,
     input: Option<&str>,
 ) -> PyResult<Pending> {
+    core.check_pays_for_nobody(py)?;
     let request = place.of(py, request, input)?;
     core.start(py, move |client| async move { client.execute(request).await.map(Plain::of_execution) })
 }

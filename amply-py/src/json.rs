@@ -16,6 +16,8 @@ const NAMES: usize = 1 << NAMES_LOG2;
 const NAMES_LOG2: u32 = 11;
 /// A longer one is no field of the API.
 const LONGEST_NAME: usize = 48;
+/// As many digits of an integer as Python always takes.
+const LONGEST_INTEGER: usize = 640;
 
 /// Reads a JSON text.
 pub(crate) fn parse<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -48,7 +50,8 @@ impl Names {
         match place {
             Some((known, kept)) if **known == *name => kept.bind(py).clone(),
             _ => {
-                let made = PyString::intern(py, name);
+                // Not interned: what Python interns it keeps for ever.
+                let made = PyString::new(py, name);
                 *place = Some((name.into(), made.clone().unbind()));
                 made
             }
@@ -158,7 +161,7 @@ impl<'a, 'py> Reader<'a, 'py> {
     fn number(&mut self) -> PyResult<Bound<'py, PyAny>> {
         let start = self.at;
         let is_negative = self.take(b'-');
-        let (mut whole, mut digits) = (0_i64, 0);
+        let (mut whole, mut digits) = (0_i64, 0_usize);
         while let Some(digit @ b'0'..=b'9') = self.peek() {
             whole = whole.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
             digits += 1;
@@ -175,7 +178,11 @@ impl<'a, 'py> Reader<'a, 'py> {
         let text = self.text.get(start..self.at).unwrap_or_default();
         if is_whole {
             // Larger than that, or no number; Python tells.
-            return self.py.get_type::<PyInt>().call1((text,));
+            match self.py.get_type::<PyInt>().call1((text,)) {
+                // More digits than Python takes for an integer: as a number of JSON it is out of range, as `1e400` is.
+                Err(_) if digits > LONGEST_INTEGER => {}
+                read => return read,
+            }
         }
         match text.parse::<f64>() {
             Ok(number) => Ok(PyFloat::new(self.py, number).into_any()),

@@ -3,6 +3,7 @@
 //! A lane is a runtime with connections of its own. A call takes one and gives it back; as many calls as run at once have
 //! one each.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,12 +22,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(client: &Client) -> Result<Self, Error> {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
-        let runtime = runtime.map_err(|error| {
-            Error::Config(format!(
-                "the client cannot begin its work: {error}; close files that are not needed"
-            ))
-        })?;
+        let runtime = runtime()?;
         Ok(Self { client: Arc::new(client.apart()?), runtime: Some(runtime) })
     }
 
@@ -38,16 +34,32 @@ impl Lane {
         let Some(runtime) = &self.runtime else {
             return Ok(Err(Error::Config("the client is closed; make a new one".to_owned())));
         };
-        runtime.block_on(async {
-            let mut call = std::pin::pin!(call(Arc::clone(&self.client)));
-            loop {
-                match tokio::time::timeout(TURN, &mut call).await {
-                    Ok(outcome) => return Ok(outcome),
-                    Err(_) => Python::attach(|py| py.check_signals())?,
-                }
-            }
-        })
+        runtime.block_on(async { drive(pin!(call(Arc::clone(&self.client)))).await })
     }
+}
+
+/// Does some work on a runtime of its own.
+pub(crate) fn drive_alone<T>(work: impl Future<Output = T>) -> Result<PyResult<T>, Error> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(drive(pin!(work)));
+    runtime.shutdown_background();
+    Ok(done)
+}
+
+async fn drive<T>(mut work: Pin<&mut impl Future<Output = T>>) -> PyResult<T> {
+    loop {
+        match tokio::time::timeout(TURN, &mut work).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(_) => Python::attach(|py| py.check_signals())?,
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
+    runtime.map_err(|error| {
+        Error::Config(format!("the client cannot begin its work: {error}; close files that are not needed"))
+    })
 }
 
 impl Drop for Lane {

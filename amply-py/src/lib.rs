@@ -4,6 +4,7 @@
 //! inside, `lane` drives the calls of the first, `desk` those of the second.
 
 mod answer;
+mod aside;
 mod bootstrap;
 mod core;
 mod credentials;
@@ -36,9 +37,11 @@ mod native {
     #[pymodule_export]
     use crate::answer::{Source, read_route};
     #[pymodule_export]
+    use crate::aside::{Answered, Observed, observing};
+    #[pymodule_export]
     use crate::bootstrap::{read_steps, signup, signup_async};
     #[pymodule_export]
-    use crate::core::Core;
+    use crate::core::{Core, end};
     #[pymodule_export]
     use crate::credentials::{
         credentials_add, credentials_add_async, credentials_list, credentials_list_async, credentials_remove,

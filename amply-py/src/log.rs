@@ -12,6 +12,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::aside;
+
 /// Levels of Python's logging.
 const DEBUG: u8 = 10;
 const INFO: u8 = 20;
@@ -68,12 +70,14 @@ impl Subscriber for ToLogger {
         let mut words = Words(String::new());
         event.record(&mut words);
         let level = level(event.metadata().level());
-        // When the interpreter ends nobody listens.
-        Python::try_attach(|py| {
-            let Some(logger) = LOGGER.get(py) else { return };
-            if let Err(error) = logger.call_method1(py, "log", (level, "%s", words.0)) {
-                error.write_unraisable(py, None);
-            }
+        aside::tell(move || {
+            // When the interpreter ends nobody listens.
+            Python::try_attach(|py| {
+                let Some(logger) = LOGGER.get(py) else { return };
+                if let Err(error) = logger.call_method1(py, "log", (level, "%s", words.0)) {
+                    error.write_unraisable(py, None);
+                }
+            });
         });
     }
 

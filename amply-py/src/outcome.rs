@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyList};
 use serde_json::json;
 
 use crate::answer::{self, Plain, ToPython};
+use crate::aside;
 use crate::core::{Core, seconds};
 use crate::desk::Pending;
 use crate::error;
@@ -22,12 +23,14 @@ use crate::route::Request;
 /// Asks for a route; gives the answer and its source, and the means to report.
 #[pyfunction]
 pub(crate) fn route_task_tracked(py: Python<'_>, core: &Core, request: Request) -> PyResult<Py<PyAny>> {
+    core.check_pays_for_nobody(py)?;
     let request = request.into_inner();
     core.ask(py, move |client| async move { client.route_task_tracked(request).await })
 }
 
 #[pyfunction]
 pub(crate) fn route_task_tracked_async(py: Python<'_>, core: &Core, request: Request) -> PyResult<Pending> {
+    core.check_pays_for_nobody(py)?;
     let request = request.into_inner();
     core.start(py, move |client| async move { client.route_task_tracked(request).await })
 }
@@ -64,9 +67,10 @@ impl Tracked {
 impl Drop for Tracked {
     fn drop(&mut self) {
         let route = self.route.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if self.process != std::process::id() {
+        match self.process == std::process::id() {
+            true => aside::quietly(|| drop(route)),
             // The parent's, with its store.
-            std::mem::forget(route);
+            false => std::mem::forget(route),
         }
     }
 }
@@ -74,8 +78,9 @@ impl Drop for Tracked {
 impl ToPython for TrackedRoute {
     fn to_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let route: Answer<Route> = (*self).clone();
-        let answer = answer::route(py, route)?;
+        // First: it goes in a way that is safe here.
         let tracked = Tracked { process: std::process::id(), route: Mutex::new(Some(self)) };
+        let answer = answer::route(py, route)?;
         Ok((answer, tracked).into_pyobject(py)?.into_any().unbind())
     }
 }

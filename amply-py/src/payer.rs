@@ -6,10 +6,9 @@ use std::sync::{Arc, PoisonError};
 
 use amply_sdk::{Receipt, SignError, TopUp, TopUpRequest, Usd};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
-use tokio::sync::oneshot;
+use pyo3::types::{PyBytes, PyDict};
 
+use crate::aside;
 use crate::settings::EventLoop;
 
 /// A callable, and the loop on which its coroutine runs if it gives one.
@@ -32,8 +31,19 @@ impl Asked {
 
 /// Asks a payer.
 pub(crate) async fn top_up(asked: Asked, request: TopUpRequest) -> TopUp {
-    let answered = aside("amply-payer", move |py| ask_for_top_up(py, &asked, &request)).await;
-    match answered {
+    let arguments = move |py: Python<'_>| {
+        let fields = PyDict::new(py);
+        fields.set_item("amount_usd", request.amount_usd.to_string())?;
+        fields.set_item("principal_id", &request.principal_id)?;
+        fields.set_item("idempotency_key", &request.idempotency_key)?;
+        fields.set_item("reason", &request.reason)?;
+        fields.set_item("base_url", &request.base_url)?;
+        fields.set_item("suggested_usd", request.suggested_usd.map(|amount| amount.to_string()))?;
+        let arguments = (&*asked.callable, fields, asked.event_loop(py)).into_pyobject(py)?;
+        Ok(arguments.into_any().unbind())
+    };
+    let read = |said: &Bound<'_, PyAny>| Ok(read(said.extract()?));
+    match aside::ask("amply-payer", "_ask_payer", arguments, read).await {
         Some(Ok(said)) => said,
         Some(Err(error)) => TopUp::Unknown(error),
         None => TopUp::Unknown("the payer ended without an answer".to_owned()),
@@ -42,43 +52,21 @@ pub(crate) async fn top_up(asked: Asked, request: TopUpRequest) -> TopUp {
 
 /// Asks a signer.
 pub(crate) async fn sign(asked: Asked, digest: [u8; 32]) -> Result<[u8; 65], SignError> {
-    let signed = aside("amply-signer", move |py| ask_for_signature(py, &asked, digest)).await;
-    match signed {
+    let arguments = move |py: Python<'_>| {
+        let digest = PyBytes::new(py, &digest);
+        let arguments = (&*asked.callable, digest, asked.event_loop(py)).into_pyobject(py)?;
+        Ok(arguments.into_any().unbind())
+    };
+    let read = |said: &Bound<'_, PyAny>| said.extract::<Vec<u8>>();
+    match aside::ask("amply-signer", "_ask_signer", arguments, read).await {
         Some(Ok(signature)) => signature.try_into().map_err(|_| SignError::Malformed),
         Some(Err(error)) => Err(SignError::Failed(error)),
         None => Err(SignError::Failed("it ended without an answer".to_owned())),
     }
 }
 
-/// Does some work in Python on a thread that nobody waits for at the end of the process. None when it had no end.
-async fn aside<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce(Python<'_>) -> PyResult<T> + Send + 'static,
-) -> Option<Result<T, String>> {
-    let (tell, told) = oneshot::channel();
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let done = Python::try_attach(|py| work(py).map_err(|error| words(py, &error)));
-        // The payment may have come to its limit.
-        let _ = tell.send(done);
-    });
-    match thread {
-        Ok(_) => told.await.ok().flatten(),
-        Err(error) => Some(Err(format!("no thread can be started: {error}"))),
-    }
-}
-
-fn ask_for_top_up(py: Python<'_>, asked: &Asked, request: &TopUpRequest) -> PyResult<TopUp> {
-    static ASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let fields = PyDict::new(py);
-    fields.set_item("amount_usd", request.amount_usd.to_string())?;
-    fields.set_item("principal_id", &request.principal_id)?;
-    fields.set_item("idempotency_key", &request.idempotency_key)?;
-    fields.set_item("reason", &request.reason)?;
-    fields.set_item("base_url", &request.base_url)?;
-    fields.set_item("suggested_usd", request.suggested_usd.map(|amount| amount.to_string()))?;
-    let ask = ASK.import(py, "amply_sdk._payment", "_ask_payer")?;
-    let said: Said = ask.call1((&*asked.callable, fields, asked.event_loop(py)))?.extract()?;
-    Ok(match said {
+fn read(said: Said) -> TopUp {
+    match said {
         Said::Settled { credited_usd, balance_usd, topup_id } => match credited_usd.parse::<Usd>() {
             Ok(credited) if credited.is_positive() => {
                 let mut receipt = Receipt::new(credited);
@@ -90,7 +78,7 @@ fn ask_for_top_up(py: Python<'_>, asked: &Asked, request: &TopUpRequest) -> PyRe
         },
         Said::Rejected { rejected } => TopUp::Rejected(rejected),
         Said::Unknown { unknown } => TopUp::Unknown(unknown),
-    })
+    }
 }
 
 /// What `_ask_payer` gives back.
@@ -112,16 +100,4 @@ enum Said {
         #[pyo3(item)]
         unknown: String,
     },
-}
-
-fn ask_for_signature(py: Python<'_>, asked: &Asked, digest: [u8; 32]) -> PyResult<Vec<u8>> {
-    static ASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let ask = ASK.import(py, "amply_sdk._payment", "_ask_signer")?;
-    ask.call1((&*asked.callable, digest.as_slice(), asked.event_loop(py)))?.extract()
-}
-
-/// An exception by its class. Its message may hold a secret, and what is written here is kept and shown.
-fn words(py: Python<'_>, error: &PyErr) -> String {
-    let class = error.get_type(py).name().map_or_else(|_| "an exception".to_owned(), |name| name.to_string());
-    format!("it raised {class}")
 }

@@ -13,12 +13,14 @@ use crate::error;
 /// Asks for a route; gives the answer and its source.
 #[pyfunction]
 pub(crate) fn route_task(py: Python<'_>, core: &Core, request: Request) -> PyResult<Py<PyAny>> {
+    core.check_pays_for_nobody(py)?;
     let request = request.0;
     core.ask(py, move |client| async move { client.route_task(request).await.map(Plain::of_route) })
 }
 
 #[pyfunction]
 pub(crate) fn route_task_async(py: Python<'_>, core: &Core, request: Request) -> PyResult<Pending> {
+    core.check_pays_for_nobody(py)?;
     let request = request.0;
     core.start(py, move |client| async move { client.route_task(request).await.map(Plain::of_route) })
 }

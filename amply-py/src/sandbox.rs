@@ -41,8 +41,8 @@ impl Server {
     #[new]
     fn new(py: Python<'_>, settings: &Bound<'_, PyDict>) -> PyResult<Self> {
         let builder = read(settings)?;
-        let started = py.detach(|| -> Result<(Handle, Sandbox), String> {
-            let runtime = desk::start("amply-sandbox").map_err(|why| why.to_string())?;
+        let runtime = runtime().map_err(|why| PyRuntimeError::new_err(why.to_string()))?;
+        let started = py.detach(|| -> Result<Sandbox, String> {
             let (tell, told) = oneshot::channel();
             runtime.spawn(async move {
                 let started = builder.start().await;
@@ -50,12 +50,12 @@ impl Server {
                 let _ = tell.send(started);
             });
             match told.blocking_recv() {
-                Ok(Ok(sandbox)) => Ok((runtime, sandbox)),
+                Ok(Ok(sandbox)) => Ok(sandbox),
                 Ok(Err(why)) => Err(why.to_string()),
                 Err(_) => Err("the sandbox ended at once".to_owned()),
             }
         });
-        let (runtime, sandbox) = started.map_err(PyRuntimeError::new_err)?;
+        let sandbox = started.map_err(PyRuntimeError::new_err)?;
         Ok(Self {
             process: std::process::id(),
             runtime,
@@ -89,6 +89,22 @@ impl Server {
             // It takes two seconds at most.
             let _ = told.blocking_recv();
         });
+    }
+}
+
+/// The runtime of all sandboxes of this process. Only looked at while attached to Python, so that no fork meets the lock taken.
+fn runtime() -> std::io::Result<Handle> {
+    static RUNTIME: Mutex<Option<(u32, Handle)>> = Mutex::new(None);
+    let mut kept = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    match &*kept {
+        Some((of, runtime)) if *of == process => Ok(runtime.clone()),
+        _ => {
+            let runtime = desk::start("amply-sandbox")?;
+            // The parent's goes without a word: nobody here drives it.
+            std::mem::forget(kept.replace((process, runtime.clone())));
+            Ok(runtime)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use amply_sdk::{
     AdminTopUp, Asset, Client, Error, LocalSigner, Network, PrincipalPolicy, RetryPolicy, SpendPolicy, Store,
-    TopUpService, Usd,
+    TopUpService, Usd, env,
 };
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::prelude::*;
@@ -17,6 +17,9 @@ use crate::core::seconds;
 use crate::error;
 use crate::events;
 use crate::payer::{self, Asked};
+
+/// The store that is no file, in SQLite's own word.
+const MEMORY: &str = ":memory:";
 
 pub(crate) struct Settings {
     from_env: bool,
@@ -92,7 +95,7 @@ impl Settings {
         let limit = |name: &str| -> PyResult<Option<Duration>> {
             get::<f64>(given, name)?.map(|limit| seconds(py, name, limit)).transpose()
         };
-        Ok(Self {
+        let mut settings = Self {
             from_env: get(given, "from_env")?.unwrap_or(false),
             api_key: get::<String>(given, "api_key")?.map(Zeroizing::new),
             base_url: get(given, "base_url")?,
@@ -116,7 +119,46 @@ impl Settings {
             deliver_in_background: get(given, "deliver_in_background")?,
             on_event: get::<Py<PyAny>>(given, "on_event")?.map(Arc::new),
             event_loop: EventLoop::default(),
-        })
+        };
+        settings.read_env();
+        Ok(settings)
+    }
+
+    /// Reads the environment, once: a forked child has the client of its parent, whatever became of the environment. Where a
+    /// variable cannot be read, that is left to the SDK, which says so.
+    fn read_env(&mut self) {
+        let read = |name: &str| {
+            let value = std::env::var_os(name).filter(|value| !value.is_empty());
+            value.map(|value| value.into_string().map_err(drop)).transpose()
+        };
+        let parsed = |limit: Option<String>| match limit {
+            Some(limit) => env::parse_timeout(&limit).map(Some).map_err(drop),
+            None => Ok(None),
+        };
+        if !self.from_env {
+            return;
+        }
+        let (Ok(key), Ok(url), Ok(limit)) =
+            (read(env::API_KEY), read(env::BASE_URL), read(env::TIMEOUT).and_then(parsed))
+        else {
+            return;
+        };
+        self.api_key = self.api_key.take().or(key.map(Zeroizing::new));
+        self.base_url = self.base_url.take().or(url);
+        self.changes.timeout = self.changes.timeout.or(limit);
+        let file = std::env::var_os(env::CA_BUNDLE).filter(|file| !file.is_empty());
+        self.ca_bundle = self.ca_bundle.take().or(file.map(PathBuf::from));
+        self.from_env = false;
+    }
+
+    /// Whether a payer may be asked, for which a call may have to wait.
+    pub(crate) fn has_payer(&self) -> bool {
+        self.payer.is_some()
+    }
+
+    /// Whether reports can be committed to a file.
+    pub(crate) fn has_file(&self) -> bool {
+        self.store.as_ref().is_some_and(|file| file.as_os_str() != MEMORY)
     }
 
     /// The loop that coroutines of a payer run on from now on.
@@ -162,8 +204,7 @@ impl Settings {
             builder = builder.retry(retry);
         }
         if let Some(file) = &self.store {
-            // SQLite's own word for it.
-            let store = match file.as_os_str() == ":memory:" {
+            let store = match file.as_os_str() == MEMORY {
                 true => Store::in_memory(),
                 false => Store::open(file)?,
             };

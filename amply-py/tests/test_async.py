@@ -31,7 +31,7 @@ def test_the_twins_have_the_same_calls_with_the_same_arguments(kind: type, twin:
     def calls(of: type) -> dict[str, str]:
         found = inspect.getmembers(of, lambda part: inspect.isfunction(part) or inspect.ismethod(part) or isinstance(part, property))
         return {
-            name: str(inspect.signature(part)).replace("_Tracking", "TrackedRoute") if callable(part) else "property"
+            name: str(inspect.signature(part)).replace("AsyncTracking", "TrackedRoute") if callable(part) else "property"
             for name, part in found
             if not name.startswith("_")
         }

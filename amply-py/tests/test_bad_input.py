@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
+import pickle
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +17,15 @@ from typing import Any
 import pytest
 
 from amply_sdk import (
-    AsyncClient, Client, ConfigError, InvalidRequestError, PaymentFailedError, PaymentUnknownError, Receipt, Sandbox,
+    AsyncClient, Client, ConfigError, Event, InvalidRequestError, PaymentFailedError, PaymentUnknownError, Receipt, Sandbox,
     SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402,
 )  # fmt: skip
 
 NAN = float("nan")
+
+
+async def observe_later(event: Event) -> None:
+    raise AssertionError
 
 
 @pytest.mark.parametrize("task", [b"store", None, 5, ["store"], 1.5])
@@ -116,6 +124,7 @@ def test_money_that_is_none_is_a_value_error(money: Any) -> None:
         ({"payer": print}, ConfigError, "a payer needs a spend policy"),
         ({"x402": "key"}, TypeError, "x402 must be an X402, not str"),
         ({"on_event": 5}, TypeError, "on_event must be a callable, not int"),
+        ({"on_event": observe_later}, TypeError, "on_event is a coroutine function"),
         ({"pays_first": "me"}, ValueError, "pays_first is 'me'"),
         ({"ca_bundle": "/no/such/file.pem"}, ConfigError, "`/no/such/file.pem` cannot be read"),
         ({"payer": TopUpService("http://billing.example", token="hidden")}, ConfigError, "unencrypted"),
@@ -159,8 +168,14 @@ def test_an_async_client_in_two_loops_that_run_is_told(sandbox: Sandbox) -> None
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
     client = AsyncClient(base_url=sandbox.url)
     first.run_until_complete(client.status())
+    running = threading.Thread(target=first.run_forever)
+    running.start()
+    while not first.is_running():
+        time.sleep(0.001)
     with pytest.raises(ConfigError, match="used in another event loop that still runs"):
         second.run_until_complete(client.status())
+    first.call_soon_threadsafe(first.stop)
+    running.join()
     first.close()
     # A loop that is over lets it go.
     assert second.run_until_complete(client.status()).ok
@@ -267,3 +282,36 @@ def test_a_payer_that_sleeps_for_ever_ends_at_its_limit(broke: Sandbox) -> None:
         with pytest.raises(PaymentUnknownError):
             client.route_task("store")
     never.set()
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_from_env_takes_the_settings_of_the_client_and_no_others(kind: Any) -> None:
+    with pytest.raises(TypeError, match="tiemout"):
+        kind.from_env(tiemout=3)
+    ours, those = (inspect.signature(of).parameters for of in (kind.from_env, kind))
+    assert ours == those
+    assert kind.from_env(base_url="http://127.0.0.1:9").base_url == "http://127.0.0.1:9/api/v1"
+
+
+def test_a_subclass_keeps_what_it_added_in_its_copies() -> None:
+    class Mine(Client):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.tag = "mine"
+
+    assert Mine(base_url="http://127.0.0.1:9").with_options(timeout=3).tag == "mine"
+
+
+@pytest.mark.parametrize(
+    "secret", [TopUpService("https://billing.example.com/topup", token="secret"), X402(key="59" * 32, networks=["base"])]
+)
+def test_what_holds_a_secret_is_not_pickled(secret: object) -> None:
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(secret, protocol)
+
+
+@pytest.mark.parametrize("amount", ["1e9999999", "-1e9999999", "0e9999999", "1e-9999999", "1e41"])
+def test_an_amount_beyond_all_money_is_refused_before_it_is_written_out(amount: str) -> None:
+    with pytest.raises(ValueError, match="no amount in USD"):
+        SpendPolicy(per_day=amount)

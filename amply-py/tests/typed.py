@@ -47,8 +47,13 @@ async def awaits() -> None:
     async with AsyncClient(payer=pay_later) as client:
         call: Awaitable[Route] = client.route_task("store 1M vectors")
         print((await call).recommended, [payment.state for payment in await client.payments.list()])
+        name: str = (await client.route_task_tracked("store")).recommended
+        wrong: int = await client.route_task_tracked("store")  # type: ignore[assignment]
+        print(name, wrong)
 
 
+Client.from_env(tiemout=3)  # type: ignore[call-arg]
+AsyncClient.from_env(timeout="3")  # type: ignore[arg-type]
 Client(spend=SpendPolicy(per_day=0.1))  # type: ignore[arg-type]
 Client().route_task(b"store")  # type: ignore[arg-type]
 Client().route_task("store", workload_type="writes")  # type: ignore[arg-type]

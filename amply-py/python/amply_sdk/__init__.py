@@ -23,7 +23,7 @@ from ._errors import (
     PaymentRefusedError, PaymentRequiredError, PaymentUnknownError, PermissionDeniedError, PrincipalNotBoundError,
     ProtocolError, QueueFullError, RateLimitError, Sealed, SpendLimitError, StoreError, UnsupportedError,
 )  # fmt: skip
-from ._outcome import AsyncOutbox, AsyncTrackedRoute, Audit, Outbox, OutboxEntry, Reported, TrackedRoute
+from ._outcome import AsyncOutbox, AsyncTrackedRoute, AsyncTracking, Audit, Outbox, OutboxEntry, Reported, TrackedRoute
 from ._payment import AdminTopUp, Asset, Receipt, SpendPolicy, TopUpRejected, TopUpRequest, TopUpService, X402
 from ._results import Answer, Item, Meta
 from ._route import Principal, Ranking, Route, RuledOut
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APIConnectionError", "APITimeoutError", "AddedCredential", "AdminTopUp", "AgentManifest", "AgentSignup",
     "AgentStep", "AgentX402", "AmplyApiError", "AmplyError", "Answer", "Asset", "AsyncClient", "AsyncCredentials",
-    "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "Audit", "AuthenticationError", "BadRequestError",
+    "AsyncOutbox", "AsyncPayments", "AsyncTrackedRoute", "AsyncTracking", "Audit", "AuthenticationError", "BadRequestError",
     "BillingStatus", "Challenge", "Change", "Client", "ConfigError", "Contribution", "Credential",
     "CredentialList", "Credentials", "Event", "Execution", "Explained", "Explanation", "Health",
     "InternalServerError", "InvalidRequestError", "Item", "MachineStep", "Meta", "NewAccount", "NotFoundError",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from . import _native
-from ._base import Base, _body, _options, _policy
+from ._base import Base, _body, _left, _options, _policy
 from ._billing import BillingStatus, PaidAnswer, Payment
-from ._outcome import AsyncOutbox, Audit, Reported, _done, _latency, _reported, _success, _Tracking
+from ._outcome import AsyncOutbox, Audit, Reported, _done, _latency, _reported, _success, AsyncTracking
 from ._results import _answer, _any
 from ._route import Route, _route
 from ._server import Health, OpenApi, PlatformMetrics, Providers, Status
@@ -84,15 +84,45 @@ class AsyncClient(Base):
         self._begin(settings)
 
     @classmethod
-    def from_env(cls, **settings: Any) -> Self:
+    def from_env(
+        cls,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        principal: Literal["require", "warn", "ignore"] | None = None,
+        timeout: float | timedelta | None = None,
+        attempt_timeout: float | timedelta | None = None,
+        connect_timeout: float | timedelta | None = None,
+        max_attempts: int | None = None,
+        repeat_ambiguous: bool | None = None,
+        store: str | PathLike[str] | None = None,
+        spend: SpendPolicy | None = None,
+        payer: TopUpService | AdminTopUp | Callable[[TopUpRequest], Receipt | Awaitable[Receipt]] | None = None,
+        payer_timeout: float | timedelta | None = None,
+        payment_headroom: float | timedelta | None = None,
+        x402: X402 | None = None,
+        pays_first: Literal["wallet", "x402"] | None = None,
+        report_queue: int | None = None,
+        outbox_limit: int | None = None,
+        reports_in_flight: int | None = None,
+        deliver_in_background: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        ca_bundle: str | PathLike[str] | None = None,
+        ca_certificate: str | None = None,
+    ) -> Self:
         """A client set up by `AMPLY_API_KEY`, `AMPLY_BASE_URL`, `AMPLY_TIMEOUT` and `AMPLY_CA_BUNDLE`.
 
+        The variables are read once, here. The `__init__` of a subclass is not called.
+
         Args:
-            settings: Those of `AsyncClient`, in place of the variables.
+            api_key: In place of the variable, as in `AsyncClient`, and so are all others.
 
         Raises:
             ConfigError: A variable cannot be right; it is named.
+            TypeError: There is no setting of this name, or it is of a type that it cannot be.
         """
+        settings = dict(locals())
+        del settings["cls"]
         client = cls.__new__(cls)
         client._begin({**settings, "from_env": True})
         return client
@@ -108,6 +138,8 @@ class AsyncClient(Base):
     ) -> Self:
         """A copy with other options for some calls. It shares connections and the retry budget, and is closed with this.
 
+        What a subclass has added to this client, its copy has too; no `__init__` is called.
+
         Example:
             >>> run(aclient.with_options(timeout=2).status()).ok
             True
@@ -115,6 +147,7 @@ class AsyncClient(Base):
         options = dict(locals())
         del options["self"]
         copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
         copy._keep(self._core.with_options(_options(options)))
         return copy
 
@@ -171,14 +204,14 @@ class AsyncClient(Base):
         sandbox_mode: bool | None = None,
         enterprise_policy: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
-    ) -> _Tracking:
+    ) -> AsyncTracking:
         """As `route_task`, together with the means to report how it went: awaitable, and an async context manager.
 
         Example:
             >>> run(aclient.route_task_tracked("store 1M vectors")._ask()).recommended
             'qdrant'
         """
-        return _Tracking(
+        return AsyncTracking(
             self._core,
             (
                 task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
@@ -497,8 +530,13 @@ class AsyncClient(Base):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            await self.close()
+        except Exception as failed:
+            if error is None:
+                raise
+            _left(failed)
 
 
 class AsyncPayments:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import weakref
+import os
+import sys
 
 from . import _native
-from ._payment import AdminTopUp, SpendPolicy, TopUpService, X402, _text
+from ._payment import AdminTopUp, SpendPolicy, TopUpService, X402, _is_async, _text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 _AT_EXIT_S = 2.0
 """How long the end of the interpreter may take for what is not sent yet. A payment that runs has its own limit."""
 
-# Copies with other options too: a client may live on in its copy alone.
-_alive: weakref.WeakSet[Base] = weakref.WeakSet()
+_begun_in = 0
+"""The process that `_begin_here` was called in."""
 
 
 class Base:
@@ -30,9 +31,7 @@ class Base:
 
     def _keep(self, core: _native.Core) -> None:
         self._core = core
-        if not _alive:
-            atexit.register(_at_exit)
-        _alive.add(self)
+        _begin_here()
 
     @property
     def base_url(self) -> str:
@@ -64,13 +63,35 @@ class Base:
 
 
 def _at_exit() -> None:
-    for client in list(_alive):
-        try:
-            client._core.end(_AT_EXIT_S)
-        except Exception as error:
-            import logging
+    try:
+        _native.end(_AT_EXIT_S)
+    except Exception as error:
+        import logging
 
-            logging.getLogger("amply_sdk").warning("a client could not be closed at the end: %s", error)
+        logging.getLogger("amply_sdk").warning("the clients could not be closed at the end: %s", error)
+
+
+def _begin_here() -> None:
+    """Sees to the end of this process. Where `multiprocessing` has forked a child, `atexit` is not run in it."""
+    global _begun_in
+    process = os.getpid()
+    if _begun_in == process:
+        return
+    if not _begun_in:
+        atexit.register(_at_exit)
+    _begun_in = process
+    children = sys.modules.get("multiprocessing.process")
+    if children is not None and children.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _at_exit, exitpriority=10)
+
+
+def _left(failed: Exception) -> None:
+    """A failed end is worth less than what was raised in the block."""
+    import logging
+
+    logging.getLogger("amply_sdk").warning("the client could not be closed: %s", failed)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +107,8 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
         raise TypeError(f"payer must be a TopUpService, an AdminTopUp or a callable, not {type(payer).__name__}")
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event must be a callable, not {type(on_event).__name__}")
+    if _is_async(on_event):
+        raise TypeError("on_event is a coroutine function, which nobody would await; it must be a plain callable")
     if given.get("pays_first") not in (None, "wallet", "x402"):
         raise ValueError(f"pays_first is {given['pays_first']!r}; it must be 'wallet' or 'x402'")
     settings = dict(given, **_options(given))
@@ -97,6 +120,10 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
         settings["payer"] = {"url": payer.url, "token": payer._token}
     elif isinstance(payer, AdminTopUp):
         settings["payer"] = {"admin_secret": payer._secret}
+    if on_event is not None:
+        from ._events import _Teller
+
+        settings["on_event"] = _Teller(on_event)
     for name in ("connect_timeout", "payer_timeout", "payment_headroom"):
         settings[name] = _seconds(name, given.get(name))
     return settings
@@ -133,7 +160,10 @@ def _seconds(name: str, value: Any) -> float | None:
         return float(value.total_seconds())
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds or a timedelta, not {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def _policy(policy: Mapping[str, Any] | None) -> str | None:

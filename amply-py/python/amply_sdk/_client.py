@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import _native
-from ._base import Base, _body, _options, _policy
+from ._base import Base, _body, _left, _options, _policy
 from ._billing import BillingStatus, PaidAnswer, Payment
 from ._outcome import Audit, Outbox, Reported, TrackedRoute, _latency, _reported, _success
 from ._results import _answer, _any
@@ -56,7 +56,8 @@ class Client(Base):
         outbox_limit: How many reports the outbox holds at most; 1,000,000 in a file and 10,000 in memory unless set.
         reports_in_flight: How many reports are under way at once; 4 unless set.
         deliver_in_background: False leaves the delivery to `outbox.flush()`, for a process that hands over and ends.
-        on_event: Told of each step of a payment, and what becomes of reports. It must not block, nor call the client.
+        on_event: Told of each step of a payment, and what becomes of reports, on a thread of its own. It must not block, nor
+            call a client, nor be a coroutine function.
         ca_bundle: A PEM file with certificates to trust besides those of the system.
         ca_certificate: The same, as the text of such a file.
 
@@ -102,15 +103,45 @@ class Client(Base):
         self._begin(settings)
 
     @classmethod
-    def from_env(cls, **settings: Any) -> Self:
+    def from_env(
+        cls,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        principal: Literal["require", "warn", "ignore"] | None = None,
+        timeout: float | timedelta | None = None,
+        attempt_timeout: float | timedelta | None = None,
+        connect_timeout: float | timedelta | None = None,
+        max_attempts: int | None = None,
+        repeat_ambiguous: bool | None = None,
+        store: str | PathLike[str] | None = None,
+        spend: SpendPolicy | None = None,
+        payer: TopUpService | AdminTopUp | Callable[[TopUpRequest], Receipt | Awaitable[Receipt]] | None = None,
+        payer_timeout: float | timedelta | None = None,
+        payment_headroom: float | timedelta | None = None,
+        x402: X402 | None = None,
+        pays_first: Literal["wallet", "x402"] | None = None,
+        report_queue: int | None = None,
+        outbox_limit: int | None = None,
+        reports_in_flight: int | None = None,
+        deliver_in_background: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        ca_bundle: str | PathLike[str] | None = None,
+        ca_certificate: str | None = None,
+    ) -> Self:
         """A client set up by `AMPLY_API_KEY`, `AMPLY_BASE_URL`, `AMPLY_TIMEOUT` and `AMPLY_CA_BUNDLE`.
 
+        The variables are read once, here. The `__init__` of a subclass is not called.
+
         Args:
-            settings: Those of `Client`, in place of the variables.
+            api_key: In place of the variable, as in `Client`, and so are all others.
 
         Raises:
             ConfigError: A variable cannot be right; it is named.
+            TypeError: There is no setting of this name, or it is of a type that it cannot be.
         """
+        settings = dict(locals())
+        del settings["cls"]
         client = cls.__new__(cls)
         client._begin({**settings, "from_env": True})
         return client
@@ -126,6 +157,8 @@ class Client(Base):
     ) -> Self:
         """A copy with other options for some calls. It shares connections and the retry budget, and is closed with this.
 
+        What a subclass has added to this client, its copy has too; no `__init__` is called.
+
         Example:
             >>> client.with_options(timeout=2).status().ok
             True
@@ -133,6 +166,7 @@ class Client(Base):
         options = dict(locals())
         del options["self"]
         copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
         copy._keep(self._core.with_options(_options(options)))
         return copy
 
@@ -592,8 +626,13 @@ class Client(Base):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close()
+        except Exception as failed:
+            if error is None:
+                raise
+            _left(failed)
 
 
 class Payments:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ._client import Client
+from ._errors import ProtocolError
 from ._outcome import TrackedRoute
+from ._results import Answer
 from ._route import Route
 
 TYPE_CHECKING = False
@@ -62,6 +64,13 @@ def route_task(
     }
     body.update((name, value) for name, value in hints.items() if value is not None)
     answer = _client(api_key, base_url).request("POST", "/route", body)
+    if not isinstance(answer, Answer) or not isinstance(answer.get("recommended"), str):
+        raise ProtocolError(
+            "the answer recommends nobody, so that it is no answer of Amply; see where the base URL leads",
+            status=answer.meta.status if isinstance(answer, Answer) else 200,
+            body=answer,
+            may_have_been_charged=True,
+        )
     route = Route(answer)
     route._source = answer._source
     return route

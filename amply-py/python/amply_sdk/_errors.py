@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from . import _billing, _route
 
 TYPE_CHECKING = False
@@ -490,7 +492,10 @@ def _made(code: str, message: str, fields: dict[str, Any]) -> AmplyApiError:
         fields["amount_usd"] = Decimal(fields["amount_usd"])
     if code != kind.code:
         fields["code"] = code
-    return kind(message, **{name: value for name, value in fields.items() if hasattr(kind, name)})
+    error = kind(message, **{name: value for name, value in fields.items() if hasattr(kind, name)})
+    # The native module raises it, which chains nothing by itself.
+    error.__context__ = sys.exc_info()[1]
+    return error
 
 
 def _restored(kind: type[AmplyApiError], args: tuple[Any, ...], fields: dict[str, Any]) -> AmplyApiError:

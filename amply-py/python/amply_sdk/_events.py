@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from . import _read
+from . import _native, _read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
+    from queue import SimpleQueue
     from typing import Any
 
 
 class Event(dict[str, "Any"]):
     """Something that happened, for `on_event` of a client. No secret is in any.
 
-    Most come from a background thread. What is called must not block, and must not call the client.
+    They come one after the other, on a thread of their own. What is called must not block: what the client does waits for it
+    for up to a second. It must not call a client.
 
     | kind | when |
     | --- | --- |
@@ -106,3 +109,53 @@ def _made(kind: str, fields: dict[str, Any]) -> Event:
     event = Event(fields)
     event.kind = kind
     return event
+
+
+class _Teller:
+    """Tells an observer, on a thread of Python's: a daemon, since one that never comes to an end must not keep the process."""
+
+    __slots__ = ("_observer", "_queues")
+
+    def __init__(self, observer: Callable[[Event], object]) -> None:
+        self._observer = observer
+        # By process: a forked child has none of its parent's threads.
+        self._queues: dict[int, SimpleQueue[tuple[Event, _native.Observed] | None]] = {}
+
+    def __call__(self, event: Event, observed: _native.Observed) -> None:
+        import os
+
+        process = os.getpid()
+        events = self._queues.get(process) or self._begin(process)
+        events.put((event, observed))
+
+    def _begin(self, process: int) -> SimpleQueue[tuple[Event, _native.Observed] | None]:
+        from queue import SimpleQueue
+        from threading import Thread
+
+        made: SimpleQueue[tuple[Event, _native.Observed] | None] = SimpleQueue()
+        events = self._queues.setdefault(process, made)
+        if events is made:
+            Thread(target=_observe, args=(self._observer, events), name="amply-events", daemon=True).start()
+        return events
+
+    def __del__(self) -> None:
+        for events in self._queues.values():
+            events.put(None)
+
+
+def _observe(
+    observer: Callable[[Event], object], events: SimpleQueue[tuple[Event, _native.Observed] | None]
+) -> None:
+    _native.observing()
+    while True:
+        told = events.get()
+        if told is None:
+            return
+        event, observed = told
+        try:
+            observer(event)
+        except BaseException as error:
+            observed(observer, error)
+        else:
+            observed(observer, None)
+        del told, event, observed

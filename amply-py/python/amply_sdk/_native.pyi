@@ -5,7 +5,9 @@ from typing import Any, final
 
 __version__: str
 __all__ = [
+    "Answered",
     "Core",
+    "Observed",
     "Pending",
     "Server",
     "Source",
@@ -22,11 +24,13 @@ __all__ = [
     "credentials_list_async",
     "credentials_remove",
     "credentials_remove_async",
+    "end",
     "execute",
     "execute_async",
     "explain_route",
     "health",
     "health_async",
+    "observing",
     "openapi",
     "openapi_async",
     "outbox_counters",
@@ -84,6 +88,16 @@ __all__ = [
 ]
 
 @final
+class Answered:
+    def __call__(self, said: object, error: BaseException | None) -> None: ...
+
+@final
+class Observed:
+    def __call__(self, observer: object, error: BaseException | None) -> None: ...
+
+def observing() -> None: ...
+def end(limit_s: float) -> None: ...
+@final
 class Source:
     def meta(self) -> dict[str, Any]: ...
     def principal(self) -> dict[str, Any] | None: ...
@@ -100,10 +114,11 @@ class Core:
     def is_paying(self) -> bool: ...
     @property
     def is_closed(self) -> bool: ...
+    @property
+    def has_file(self) -> bool: ...
     def close(self, limit_s: float) -> None: ...
     def close_async(self, limit_s: float) -> Pending | None: ...
     def let_go(self) -> None: ...
-    def end(self, limit_s: float) -> None: ...
 
 @final
 class Pending:

@@ -10,7 +10,7 @@ from ._route import Route, _route
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from datetime import datetime
     from typing import Any
 
@@ -291,13 +291,27 @@ class AsyncTrackedRoute(_Tracked):
         said = self._end(error)
         if said is not None:
             try:
-                await _done(_native.report_settled_async(self._core, self.ticket, *said))
+                if self._core.has_file:
+                    # Whoever is cancelled meanwhile ends the waiting, and not the report.
+                    await _native.report_settled_async(self._core, self.ticket, *said).future
+                else:
+                    _native.report_in_background(self._core, self.ticket, *said)
             except Exception as failed:
                 _lost(failed)
 
 
-class _Tracking:
-    """A tracked route that is still to come: awaitable, and an async context manager."""
+class AsyncTracking:
+    """A tracked route that is still to come: awaitable, and an async context manager. From `AsyncClient.route_task_tracked`.
+
+    It asks once, since each time may cost money: a second `await` is a RuntimeError.
+
+    Example:
+        >>> async def main() -> str:
+        ...     tracking = aclient.route_task_tracked("store 1M vectors")  # nothing is sent yet
+        ...     return (await tracking).recommended
+        >>> run(main())
+        'qdrant'
+    """
 
     __slots__ = ("_core", "_request", "_tracked")
 
@@ -306,10 +320,13 @@ class _Tracking:
         self._request = request
 
     async def _ask(self) -> AsyncTrackedRoute:
-        raw = await _done(_native.route_task_tracked_async(self._core, self._request))
+        request, self._request = self._request, None
+        if request is None:
+            raise RuntimeError("this route was asked for already; call route_task_tracked again for another one")
+        raw = await _done(_native.route_task_tracked_async(self._core, request))
         return AsyncTrackedRoute(self._core, raw)
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, None, AsyncTrackedRoute]:
         return self._ask().__await__()
 
     async def __aenter__(self) -> AsyncTrackedRoute:
@@ -457,7 +474,10 @@ def _latency(value: Any) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"actual_latency_ms must be a number, not {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def _code(error: BaseException) -> str:

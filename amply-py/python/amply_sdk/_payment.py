@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable, Iterable
     from decimal import Decimal
-    from typing import Any, TypeAlias
+    from typing import Any, NoReturn, TypeAlias
+
+    from . import _native
 
     _Amount: TypeAlias = Decimal | str | int
     """An exact amount in USD. A float is none."""
@@ -242,6 +246,9 @@ class TopUpService:
         self.url = url
         self._token = token
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a TopUpService cannot be pickled: its token would be written down; make one in each process")
+
     def __repr__(self) -> str:
         return f"TopUpService({self.url!r})"
 
@@ -315,6 +322,9 @@ class X402:
             raise TypeError("networks is a str; write a list, such as ['base']")
         self._fields = {"key": key, "signer": signer, "address": address, "networks": list(networks)}
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an X402 cannot be pickled: its key would be written down; make one in each process")
+
     def __repr__(self) -> str:
         return f"X402(networks={self._fields['networks']})"
 
@@ -339,27 +349,52 @@ def _amount(name: str, value: Any) -> str | None:
         amount = Decimal(value)
     except InvalidOperation:
         amount = Decimal("NaN")
-    if not amount.is_finite() or "_" in str(value):
+    # Far beyond all money, and what would be written out with as many zeros.
+    is_amount = amount.is_finite() and abs(amount.adjusted()) <= 40
+    if not is_amount or isinstance(value, str) and "_" in value:
         raise ValueError(f"{name} is {str(value)[:40]!r}, which is no amount in USD; write one such as '0.05'")
     return format(amount, "f")
+
+
+_is_asked: ContextVar[bool] = ContextVar("amply_sdk._is_asked", default=False)
+"""Whether this is a payer's doing; a coroutine on another thread has it too."""
+
+
+def _aside(thread: str, by: str, arguments: tuple[Any, ...], answered: _native.Answered) -> None:
+    """Asks on a thread of its own: a daemon, since one that never comes to an end must not keep the process."""
+    from threading import Thread
+
+    Thread(target=_answer, args=(globals()[by], arguments, answered), name=thread, daemon=True).start()
+
+
+def _answer(ask: Callable[..., Any], arguments: tuple[Any, ...], answered: _native.Answered) -> None:
+    try:
+        said = ask(*arguments)
+    except BaseException as error:
+        answered(None, error)
+    else:
+        answered(said, None)
 
 
 def _ask_payer(
     payer: Callable[[TopUpRequest], Any], fields: dict[str, Any], event_loop: AbstractEventLoop | None
 ) -> dict[str, Any]:
     """Asks a payer, on a thread of its own. What is not clearly a yes or a no is unknown."""
+    token = _is_asked.set(True)
     try:
-        said = _done(payer(TopUpRequest(**fields)), event_loop)
+        said = _done(payer, TopUpRequest(**fields), event_loop)
     except TopUpRejected as no:
         return {"rejected": str(no) or "the payer said no"}
-    except _LoopIsGone as gone:
-        return {"rejected": str(gone)}
+    except _NeverBegun as never:
+        return {"rejected": str(never)}
     except BaseException as error:
         # Its message may hold a secret, and what is said here is written down.
-        why = f"the payer raised {type(error).__name__}"
+        why = str(error) if isinstance(error, _LoopIsGone) else f"the payer raised {type(error).__name__}"
         _logger().warning("%s; the payment is unknown", why)
         _logger().debug("what the payer raised", exc_info=True)
         return {"unknown": why}
+    finally:
+        _is_asked.reset(token)
     if isinstance(said, Receipt):
         return said._fields
     return {"unknown": f"the payer returned {type(said).__name__}, which is no Receipt"}
@@ -369,7 +404,7 @@ def _ask_signer(
     signer: Callable[[bytes], Any], digest: bytes, event_loop: AbstractEventLoop | None
 ) -> bytes:
     try:
-        said = _done(signer(digest), event_loop)
+        said = _done(signer, digest, event_loop)
     except BaseException:
         _logger().debug("what the signer raised", exc_info=True)
         raise
@@ -379,30 +414,64 @@ def _ask_signer(
 
 
 class _LoopIsGone(Exception):
-    """A coroutine that was never begun."""
+    """Nobody will know what the payer came to."""
 
 
-def _done(said: Any, event_loop: AbstractEventLoop | None) -> Any:
-    """What was returned, or what the coroutine comes to that was."""
-    import inspect
+class _NeverBegun(_LoopIsGone):
+    """Not one line of the payer was run, and none will be."""
 
-    if not inspect.isawaitable(said):
+
+def _is_async(given: object) -> bool:
+    """Whether calling it does nothing but make a coroutine. `inspect` would also say so of what is only marked as such."""
+    from functools import partial
+
+    while isinstance(given, partial):
+        given = given.func
+    for function in (given, getattr(type(given), "__call__", None)):
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        if getattr(code, "co_flags", 0) & 0x80:  # CO_COROUTINE
+            return True
+    return False
+
+
+def _done(ask: Callable[[Any], Any], asked: Any, event_loop: AbstractEventLoop | None) -> Any:
+    """What a callable returns, or what the coroutine comes to that it returns."""
+    does_nothing_yet = _is_async(ask)
+    if does_nothing_yet and event_loop is not None and event_loop.is_closed():
+        raise _NeverBegun("the event loop is closed, so that the payer was not asked")
+    said = ask(asked)
+    if not hasattr(type(said), "__await__"):
         return said
     import asyncio
 
+    is_begun = False
+
     async def wait() -> Any:
+        nonlocal is_begun
+        is_begun = True
         return await said
 
-    if event_loop is None:
-        return asyncio.run(wait())
+    def gone() -> _LoopIsGone:
+        if not is_begun:
+            waiting.close()
+        if does_nothing_yet and not is_begun:
+            said.close()
+            return _NeverBegun("the event loop is closed, so that the payer was not asked")
+        return _LoopIsGone("the event loop ended before the payer did")
+
     waiting = wait()
+    if event_loop is None:
+        return asyncio.run(waiting)
+    from concurrent.futures import wait as wait_for
+
     try:
         running = asyncio.run_coroutine_threadsafe(waiting, event_loop)
     except RuntimeError:
-        waiting.close()
-        if inspect.iscoroutine(said):
-            said.close()
-        raise _LoopIsGone("the event loop is closed, so that the payer was not asked") from None
+        raise gone() from None
+    # A loop that is closed calls nobody back.
+    while not wait_for([running], timeout=0.5).done:
+        if event_loop.is_closed() and not running.done():
+            raise gone()
     return running.result()
 
 

@@ -65,9 +65,9 @@ def time(value: Any) -> datetime | None:
         return None
     try:
         read = datetime.fromisoformat(_plain(value))
-    except ValueError:
+        return read.astimezone(timezone.utc) if read.tzinfo else read.replace(tzinfo=timezone.utc)
+    except (ValueError, OverflowError):
         return None
-    return read.astimezone(timezone.utc) if read.tzinfo else read.replace(tzinfo=timezone.utc)
 
 
 def _plain(stamp: str) -> str:

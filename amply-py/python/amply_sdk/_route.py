@@ -7,10 +7,13 @@ from ._results import Answer, Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
-    from typing import Any
+    from typing import Any, TypeVar
 
     from ._plan import Explanation
+
+    _T = TypeVar("_T")
 
 
 class Route(Answer):
@@ -99,16 +102,21 @@ class Route(Answer):
 
     def explain(self) -> Explanation:
         """How the scores were made, and what each provider that lost would need to win. Computed anew each time."""
-        import json
-
         from ._plan import Explanation
 
-        return Explanation(_native.explain_route(json.dumps(self)))
+        return Explanation(self._with_text(_native.explain_route))
 
     def _read(self) -> tuple[list[dict[str, Any]], str | None, list[dict[str, Any]]]:
+        return self._with_text(_native.read_route)
+
+    def _with_text(self, read: Callable[[str], _T]) -> _T:
         import json
 
-        return _native.read_route(json.dumps(self))
+        try:
+            return read(json.dumps(self, allow_nan=False))
+        except (TypeError, ValueError):
+            # What cannot be written as JSON is nothing to the ranking.
+            return read(json.dumps(_writable(self)))
 
 
 class Ranking(Item):
@@ -253,6 +261,19 @@ class Principal:
 
     def __repr__(self) -> str:
         return f"Principal({self.binding})"
+
+
+def _writable(value: Any) -> Any:
+    """The same, as far as JSON can say it: an infinite number or an object of another kind is null."""
+    if isinstance(value, dict):
+        return {_writable(name): _writable(item) for name, item in value.items() if isinstance(name, str)}
+    if isinstance(value, (list, tuple)):
+        return [_writable(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float):
+        return value if value - value == 0.0 else None
+    return value if value is None or isinstance(value, (bool, int)) else None
 
 
 def _route(raw: tuple[dict[str, Any], _native.Source]) -> Route:

@@ -201,6 +201,18 @@ impl Client {
         self.payers.as_ref().is_some_and(|payers| payers.is_paying())
     }
 
+    /// Whether reports of this client or its copies would be lost if the process ended now: those that are in no file, and
+    /// not delivered yet. [`close`](Self::close) waits for them.
+    ///
+    /// ```
+    /// # let client = amply_sdk::Client::builder().base_url("http://127.0.0.1:9").build()?;
+    /// assert!(!client.is_reporting());
+    /// # Ok::<(), amply_sdk::Error>(())
+    /// ```
+    pub fn is_reporting(&self) -> bool {
+        self.reporter.shared().is_at_work()
+    }
+
     /// Takes no more calls, delivers the reports that wait until `limit`, and waits for what must not be broken off: a payment
     /// that runs is waited for until its own limit, however short `limit` is. Copies of this client are closed with it.
     ///

@@ -124,6 +124,11 @@ impl Shared {
         self.handed.load(Ordering::Relaxed).saturating_sub(self.taken_in.load(Ordering::Relaxed))
     }
 
+    /// Whether there are reports that would be lost with the process.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.in_memory() > 0 || !self.store.is_durable() && self.courier().is_some()
+    }
+
     pub(crate) fn read_counters(&self) -> OutcomeCounters {
         let mut counters = self.counters.read();
         counters.queued += self.handed.load(Ordering::Relaxed);
