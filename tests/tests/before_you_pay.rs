@@ -298,9 +298,13 @@ async fn a_person_at_a_terminal_is_asked_before_money_moves() {
     let variables = stage.variables(&[("AMPLY_ADMIN_SECRET", stage.sandbox.admin_secret())]);
     let variables: Vec<_> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
     for (said, code, credits) in [(&b"n\n"[..], 1, 0), (b"\n", 1, 0), (b"y\n", 0, 1)] {
-        let arguments = ["wallet", "topup", "5", "--max-daily-usd", "50"];
+        let arguments = ["wallet", "topup", "5", "--max-daily-usd", "50", "--max-topup-usd", "12"];
         let terminal = Terminal::amply(&arguments, &variables);
-        terminal.wait_for("top up the wallet of your key by 5.00 USD? [y/N]");
+        let question = format!(
+            "top up the wallet of your key at {} by 5.00 USD, within 12.00 USD for one top-up and 50.00 USD for a day (UTC)? [y/N]",
+            stage.sandbox.url()
+        );
+        terminal.wait_for(&question);
         terminal.type_in(said);
         let (shown, ended) = terminal.finish();
         assert_eq!((ended, stage.sandbox.control().credits().len()), (Some(code), credits), "{shown}");
