@@ -402,6 +402,27 @@ async fn an_order_is_sent_under_the_same_key_from_every_store() {
 }
 
 #[tokio::test]
+async fn what_the_server_says_of_anothers_wallet_settles_a_top_up_unless_its_balance_lacks_the_money() {
+    let order = || TopUpOrder::new(Usd::dollars(1)).principal_id("prn_of_another");
+    for body in [r#"{"ok":true,"credited_usd":1}"#, r#"{"ok":true,"credited_usd":1,"balance_usd":3}"#] {
+        let server = Scripted::answering("200 OK", "application/json", body);
+        let store = Store::in_memory();
+        let client = ordering(server.url(), "server-key", "secret", &store);
+        for _ in 0..2 {
+            assert_eq!(client.top_up(order()).await.unwrap().state, PaymentState::Settled, "{body}");
+        }
+    }
+    let body = r#"{"ok":true,"credited_usd":1,"balance_usd":0.5}"#;
+    let server = Scripted::answering("200 OK", "application/json", body);
+    let client = ordering(server.url(), "server-key", "secret", &Store::in_memory());
+    assert_eq!(client.top_up(order()).await.unwrap().state, PaymentState::SettledNotApplied);
+    let error = client.top_up(order()).await.unwrap_err();
+    assert_eq!((error.code(), server.seen().len()), ("payment_unknown", 1), "{error}");
+    let said = error.to_string();
+    assert!(said.contains("was made for this wallet") && !said.contains("may have been"), "{said}");
+}
+
+#[tokio::test]
 async fn the_admin_secret_follows_no_redirect_and_is_in_no_error() {
     let elsewhere = Scripted::answering("200 OK", "application/json", r#"{"ok":true,"credited_usd":1}"#);
     let head = format!("307 Temporary Redirect\r\nLocation: {}/billing/topup", elsewhere.url());

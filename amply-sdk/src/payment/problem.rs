@@ -191,6 +191,14 @@ pub(super) fn without_a_call(unfilled: Unfilled, request: String, now_ms: i64) -
                     ),
                     format!("wait until it has ended; see `amply payments show {id}`"),
                 ),
+                PaymentState::SettledNotApplied | PaymentState::Settled => (
+                    format!(
+                        "a top-up of {amount} USD was made for this wallet {age} ago (payment {id}), and the wallet does not show it; no other was begun"
+                    ),
+                    format!(
+                        "look at the wallet; once it has the money, `amply payments resolve {id} settled`, and order it again if need be"
+                    ),
+                ),
                 _ => (
                     format!(
                         "a top-up of {amount} USD may have been made {age} ago (payment {id}), and nothing tells; no other was begun"

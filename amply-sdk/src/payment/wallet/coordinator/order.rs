@@ -82,6 +82,7 @@ impl Shared {
             // One that is open may have arrived meanwhile. It is not waited for: who ordered is told of it.
             if let Some(open) = self.setup.ledger.open_for(&payee.wallet, Some(&payee.principal_id)).await? {
                 let open = self.note_balance(&open, payee.balance).await?;
+                let open = self.applied_by_its_receipt(open).await;
                 if open.is_open() {
                     return match open.was_led_by(&key) {
                         true => led_before(Box::new(open), &asked),
@@ -201,9 +202,10 @@ impl Shared {
     /// The wallet of another cannot be looked at: what the server says of a top-up that was ordered for it is all that can be known.
     /// Only a balance that lacks the money speaks against it.
     async fn applied_by_its_receipt(&self, payment: Payment) -> Payment {
-        let shows = payment.receipt.as_ref().is_some_and(|receipt| {
-            receipt.balance_usd.is_some_and(|balance| balance >= receipt.credited_usd)
-        });
+        let shows = payment
+            .receipt
+            .as_ref()
+            .is_some_and(|receipt| receipt.balance_usd.is_none_or(|balance| balance >= receipt.credited_usd));
         let is_blind = payment.asked.is_some() && payment.balance_before.is_none();
         let Some(call) = payment.calls.first() else { return payment };
         if payment.state != PaymentState::SettledNotApplied || !is_blind || !shows {
