@@ -116,7 +116,8 @@ pub struct PlannedRetry {
 
 impl Client {
     /// What [`route_task`](Self::route_task) with this request would send and who would pay for it. Nothing is sent, and no
-    /// payer is asked; what the caps leave comes from the ledger.
+    /// payer is asked; what the caps leave comes from the ledger. There a payment whose process has died is noted as what is known
+    /// of it, as whenever the ledger is looked at.
     ///
     /// # Errors
     /// [`Error::Invalid`] as `route_task`. A store that cannot be read is no error here: the plan says that nothing would be
