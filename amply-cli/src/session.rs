@@ -67,7 +67,7 @@ pub(crate) struct Setup {
     pub(crate) reports: Reports,
     /// Of the embedded sandbox: whether agents may sign up.
     pub(crate) agent_signup: bool,
-    /// Nothing is sent, and no store is made.
+    /// Nothing is sent, and no store is made. One that is there is opened as for any command.
     pub(crate) is_dry_run: bool,
 }
 
@@ -215,7 +215,8 @@ impl Session {
     }
 }
 
-/// The store of payments. One that is not there is not made only to look at it.
+/// The store of payments. One that is not there is not made only to look at it. One that is there is opened as ever: brought up to
+/// this version, and set aside where it cannot be read.
 async fn open(file: Result<PathBuf, Error>, is_dry_run: bool) -> Result<Option<Store>, Error> {
     match is_dry_run {
         true => place::open_if_there(file?).await,

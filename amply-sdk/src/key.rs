@@ -149,9 +149,12 @@ pub(crate) fn secret_header(prefix: &str, secret: &str, what: &str) -> Result<He
 }
 
 /// The SHA-256 of a text, in hexadecimal digits.
-pub(crate) fn sha256(secret: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+pub(crate) fn sha256(of: impl AsRef<[u8]>) -> String {
+    digest(of).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn digest(of: impl AsRef<[u8]>) -> ring::digest::Digest {
+    ring::digest::digest(&ring::digest::SHA256, of.as_ref())
 }
 
 fn kind_of(key: &str) -> KeyKind {

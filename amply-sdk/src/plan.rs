@@ -71,7 +71,8 @@ pub struct PlannedPayment {
     pub caps: Vec<PlannedCap>,
     /// Why nothing at all is paid now; `None` where nothing keeps payments from being made.
     pub blocked: Option<String>,
-    /// The payment that this wallet waits for: nobody tops it up before it is known what became of it.
+    /// The payment that this wallet waits for: nobody tops it up before it is known what became of it. Only payments that were
+    /// begun with this key are looked at: whose wallet it is, and so what others have begun for it, the server would have to say.
     pub open_payment_id: Option<String>,
 }
 
@@ -115,7 +116,8 @@ pub struct PlannedRetry {
 
 impl Client {
     /// What [`route_task`](Self::route_task) with this request would send and who would pay for it. Nothing is sent, and no
-    /// payer is asked; what the caps leave comes from the ledger.
+    /// payer is asked; what the caps leave comes from the ledger. There a payment whose process has died is noted as what is known
+    /// of it, as whenever the ledger is looked at.
     ///
     /// # Errors
     /// [`Error::Invalid`] as `route_task`. A store that cannot be read is no error here: the plan says that nothing would be
@@ -215,23 +217,32 @@ impl Client {
             Err(error) => (Some(error.message()), None, None),
         };
         let open_payment_id = open.map(|payment| payment.id);
-        let rails = self.planned_rails(payers, open_payment_id.as_deref());
+        let caps = planned_caps(policy, spent);
+        let rails = self.planned_rails(payers, open_payment_id.as_deref(), &caps);
         PlannedPayment {
             would_pay: blocked.is_none() && rails.iter().any(|rail| rail.obstacle.is_none()),
             rails,
-            caps: planned_caps(policy, spent),
+            caps,
             blocked,
             open_payment_id,
         }
     }
 
-    fn planned_rails(&self, payers: &Payers, open_payment_id: Option<&str>) -> Vec<PlannedRail> {
+    fn planned_rails(
+        &self,
+        payers: &Payers,
+        open_payment_id: Option<&str>,
+        caps: &[PlannedCap],
+    ) -> Vec<PlannedRail> {
+        // Of one request and one top-up nothing is used up before it is made; the day's cap holds for each way to pay.
+        let used_up = caps.iter().find(|cap| cap.left_usd == Some(Usd::ZERO));
+        let used_up = used_up.map(|cap| format!("nothing is left of the {}", cap.cap));
         let wallet = payers.wallet.as_ref().map(|coordinator| PlannedRail {
             rail: Rail::Wallet,
             payer: coordinator.payer_name(),
             networks: Vec::new(),
             obstacle: match (self.key_kind(), open_payment_id) {
-                (Some(KeyKind::User), None) => None,
+                (Some(KeyKind::User), None) => used_up.clone(),
                 (Some(KeyKind::User), Some(id)) => {
                     Some(format!("the payment {id} is open, and nobody tops up this wallet before it is not"))
                 }
@@ -240,7 +251,7 @@ impl Client {
         });
         let open = payers.open.as_ref().map(|rail| {
             let (payer, networks) = rail.payer();
-            PlannedRail { rail: Rail::X402, payer, networks, obstacle: None }
+            PlannedRail { rail: Rail::X402, payer, networks, obstacle: used_up }
         });
         let mut rails: Vec<PlannedRail> = wallet.into_iter().chain(open).collect();
         rails.sort_by_key(|rail| rail.rail != payers.first);
@@ -356,5 +367,28 @@ mod tests {
         assert!(!after.payment.would_pay, "{after:?}");
         let id = after.payment.open_payment_id.as_deref().unwrap();
         assert!(after.payment.rails[0].obstacle.as_ref().is_some_and(|why| why.contains(id)));
+    }
+
+    #[tokio::test]
+    async fn nobody_would_pay_where_nothing_is_left_of_the_days_cap() {
+        let store = Store::in_memory();
+        let policy = SpendPolicy::default().per_request(usd("1")).per_day(usd("5")).per_process_only();
+        let builder = builder().api_key(KEY).store(store.clone()).spend_policy(policy.clone());
+        let builder = builder.wallet_payer(|_| std::future::pending());
+        #[cfg(feature = "x402-evm")]
+        let builder = builder
+            .x402(crate::LocalSigner::from_hex(format!("{:064x}", 7)).unwrap(), [crate::Network::BASE]);
+        let client = builder.build().unwrap();
+        assert!(plan(&client).await.payment.would_pay);
+        let ledger = crate::payment::Ledger::new(store, crate::payment::Clock::System);
+        ledger.begin(crate::payment::wanted_for_tests(usd("5")), &policy).await.unwrap();
+        let plan = plan(&client).await;
+        let obstacles: Vec<_> = plan.payment.rails.iter().map(|rail| rail.obstacle.as_deref()).collect();
+        assert!(!plan.payment.would_pay && plan.payment.open_payment_id.is_none(), "{plan:?}");
+        assert!(!obstacles.is_empty());
+        assert!(
+            obstacles.iter().all(|why| why.is_some_and(|why| why.contains("nothing is left of"))),
+            "{plan:?}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use amply_sandbox::{Sandbox, SandboxBuilder};
-use amply_sdk::{Client, ClientBuilder, Error, Payment, SpendPolicy, Store, TopUpService, Usd};
+use amply_sdk::{AdminTopUp, Client, ClientBuilder, Error, Payment, SpendPolicy, Store, TopUpService, Usd};
 
 /// An amount.
 pub fn usd(text: &str) -> Usd {
@@ -44,6 +44,18 @@ pub fn service_of(sandbox: &Sandbox) -> TopUpService {
 /// A client that the guarded service pays for.
 pub fn paying(sandbox: &Sandbox, store: &Store) -> Client {
     client_of(sandbox, store).wallet_payer(service_of(sandbox)).build().unwrap()
+}
+
+/// A client that tops up wallets with the admin secret.
+pub fn ordering(base_url: &str, key: &str, secret: &str, store: &Store) -> Client {
+    Client::builder()
+        .base_url(base_url)
+        .api_key(key)
+        .store(store.clone())
+        .spend_policy(policy())
+        .wallet_payer(AdminTopUp::new(secret).unwrap())
+        .build()
+        .unwrap()
 }
 
 /// What a route ends in: an error's code, or `answer`.

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use amply_sandbox::{Fault, Sandbox};
-use amply_sdk::{AdminTopUp, Client, Error, Event, Payer, PaymentState, SpendPolicy, Store, TopUpOrder, Usd};
+use amply_sdk::{
+    AdminTopUp, Client, Error, Event, Payer, PaymentState, RouteRequest, SpendPolicy, Store, TopUpOrder, Usd,
+};
 use amply_tests::explaining::{Case, a_little_worse, best_of};
-use amply_tests::paying::{client_of, policy, usd};
+use amply_tests::paying::{asked, broke, client_of, credited, ordering, policy, usd};
 use amply_tests::stage::Stage;
 use amply_tests::{Refusing, Scripted, TempFolder, Terminal, amply};
 use serde_json::Value;
@@ -298,9 +300,13 @@ async fn a_person_at_a_terminal_is_asked_before_money_moves() {
     let variables = stage.variables(&[("AMPLY_ADMIN_SECRET", stage.sandbox.admin_secret())]);
     let variables: Vec<_> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
     for (said, code, credits) in [(&b"n\n"[..], 1, 0), (b"\n", 1, 0), (b"y\n", 0, 1)] {
-        let arguments = ["wallet", "topup", "5", "--max-daily-usd", "50"];
+        let arguments = ["wallet", "topup", "5", "--max-daily-usd", "50", "--max-topup-usd", "12"];
         let terminal = Terminal::amply(&arguments, &variables);
-        terminal.wait_for("top up the wallet of your key by 5.00 USD? [y/N]");
+        let question = format!(
+            "top up the wallet of your key at {} by 5.00 USD, within 12.00 USD for one top-up and 50.00 USD for a day (UTC)? [y/N]",
+            stage.sandbox.url()
+        );
+        terminal.wait_for(&question);
         terminal.type_in(said);
         let (shown, ended) = terminal.finish();
         assert_eq!((ended, stage.sandbox.control().credits().len()), (Some(code), credits), "{shown}");
@@ -325,7 +331,7 @@ async fn a_top_up_goes_on_when_nobody_waits_for_it_any_more() {
 
 #[tokio::test]
 async fn a_route_is_paid_for_by_the_admin_and_orders_and_routes_share_the_caps() {
-    let sandbox = amply_tests::paying::broke().await;
+    let sandbox = broke().await;
     let store = Store::in_memory();
     let (tell, told) = std::sync::mpsc::channel();
     let payer = AdminTopUp::new(sandbox.admin_secret()).unwrap();
@@ -348,6 +354,73 @@ async fn a_route_is_paid_for_by_the_admin_and_orders_and_routes_share_the_caps()
     // Nobody is there to pay.
     let unpaid = Client::builder().base_url(sandbox.url()).spend_policy(policy()).build().unwrap();
     assert_eq!(unpaid.top_up(TopUpOrder::new(Usd::dollars(1))).await.unwrap_err().code(), "config");
+}
+
+#[tokio::test]
+async fn a_key_that_led_one_payment_is_no_answer_to_another_order() {
+    let (sandbox, other) = (broke().await, broke().await);
+    let store = Store::in_memory();
+    let client =
+        |sandbox: &Sandbox| ordering(sandbox.url(), sandbox.user_key(), sandbox.admin_secret(), &store);
+    let (here, there) = (client(&sandbox), client(&other));
+    let order = |amount: &str, key: &str| TopUpOrder::new(usd(amount)).idempotency_key(key);
+    let first = here.top_up(order("1", "job-7")).await.unwrap();
+    // The same order, however it is written.
+    let named = order("1.00", "job-7").principal_id(sandbox.principal_id());
+    assert_eq!(here.top_up(named).await.unwrap().id, first.id);
+    let routed = RouteRequest::new(TASK).idempotency_key("job-8");
+    sandbox.control().set_balance(sandbox.user_key(), "0").unwrap();
+    here.route_task(routed).await.unwrap();
+    let of_the_route = store.payments().list().await.unwrap().pop().unwrap();
+    assert_eq!(of_the_route.amount, usd("0.01"));
+    for (client, order, led) in [
+        (&here, order("2", "job-7"), &first),
+        (&here, order("1", "job-7").principal_id("prn_of_another"), &first),
+        (&there, order("1", "job-7"), &first),
+        (&here, order("0.01", "job-8"), &of_the_route),
+    ] {
+        let error = client.top_up(order).await.unwrap_err();
+        assert_eq!(error.code(), "payment_not_applied", "{error}");
+        assert!(error.to_string().contains("this one was not made"), "{error}");
+        assert_eq!(error.payment_problem().unwrap().payment_id(), Some(&*led.id));
+    }
+    assert_eq!((credited(&sandbox), credited(&other)), (vec!["1".to_owned(), "0.01".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn an_order_is_sent_under_the_same_key_from_every_store() {
+    let sandbox = broke().await;
+    for _ in 0..2 {
+        let store = Store::in_memory();
+        let client = ordering(sandbox.url(), sandbox.server_key(), sandbox.admin_secret(), &store);
+        let order = TopUpOrder::new(usd("1")).principal_id(sandbox.principal_id()).idempotency_key("job-7");
+        client.top_up(order).await.unwrap();
+    }
+    assert_eq!(asked(&sandbox, "/api/v1/billing/topup"), 2);
+    // This server heeds the key.
+    assert_eq!(credited(&sandbox), ["1"]);
+}
+
+#[tokio::test]
+async fn what_the_server_says_of_anothers_wallet_settles_a_top_up_unless_its_balance_lacks_the_money() {
+    let order = || TopUpOrder::new(Usd::dollars(1)).principal_id("prn_of_another");
+    for body in [r#"{"ok":true,"credited_usd":1}"#, r#"{"ok":true,"credited_usd":1,"balance_usd":3}"#] {
+        let server = Scripted::answering("200 OK", "application/json", body);
+        let store = Store::in_memory();
+        let client = ordering(server.url(), "server-key", "secret", &store);
+        for _ in 0..2 {
+            assert_eq!(client.top_up(order()).await.unwrap().state, PaymentState::Settled, "{body}");
+        }
+    }
+    let body = r#"{"ok":true,"credited_usd":1,"balance_usd":0.5}"#;
+    let server = Scripted::answering("200 OK", "application/json", body);
+    let client = ordering(server.url(), "server-key", "secret", &Store::in_memory());
+    assert_eq!(client.top_up(order()).await.unwrap().state, PaymentState::SettledNotApplied);
+    let error = client.top_up(order()).await.unwrap_err();
+    assert_eq!(error.code(), "payment_unknown", "{error}");
+    assert_eq!(server.seen().iter().filter(|request| request.starts_with("POST")).count(), 1);
+    let said = error.to_string();
+    assert!(said.contains("was made for this wallet") && !said.contains("may have been"), "{said}");
 }
 
 #[tokio::test]

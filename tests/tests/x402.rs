@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use amply_sandbox::{Fault, Offering, OpenPayments, Sandbox, Settling};
 use amply_sdk::{
-    Address, Client, Error, Event, LocalSigner, Network, PaymentState, Rail, Refusal, RemoteSigner,
-    RouteRequest, SignError, Signer, SpendPolicy, Store, Usd,
+    Address, Client, Error, Event, ExecuteRequest, LocalSigner, Network, PaymentState, Rail, Refusal,
+    RemoteSigner, RouteRequest, SignError, Signer, SpendPolicy, Store, Target, Usd,
 };
 use amply_tests::Log;
 use amply_tests::paying::{
@@ -458,13 +458,46 @@ async fn an_answer_that_was_paid_for_is_given_again_for_its_own_server_and_key_a
     for builder in [signing(&second, &store), signing(&first, &store).api_key(first.user_key())] {
         let error = builder.build().unwrap().route_task(request()).await.unwrap_err();
         assert_eq!(error.code(), "payment_not_applied", "{error}");
-        assert!(error.to_string().contains("for another server or key"), "{error}");
+        assert!(error.to_string().contains("for another request, server or key"), "{error}");
         assert_eq!(error.payment_problem().unwrap().payment_id(), Some(&*id));
     }
     assert_eq!((paid_requests(&first), paid_requests(&second)), (1, 0));
     // The job's own server gives it again.
     signing(&first, &store).build().unwrap().route_task(request()).await.unwrap();
     assert_eq!(paid_requests(&first), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_paid_for_is_given_again_to_the_same_request_alone() {
+    let sandbox = asking_for(OpenPayments::v2()).await;
+    let store = Store::in_memory();
+    let client = signing(&sandbox, &store).build().unwrap();
+    let route = |task: &str| RouteRequest::new(task).idempotency_key("nightly-7");
+    let execution = || {
+        ExecuteRequest::at_target(
+            route("store 1M vectors"),
+            Target::new("https://runtime.example/run").unwrap(),
+        )
+    };
+    client.route_task(route("store 1M vectors")).await.unwrap();
+    let id = store.payments().list().await.unwrap().remove(0).id;
+    let other = client.route_task(route("store 2M vectors")).await.unwrap_err();
+    let executed = client.execute(execution()).await.unwrap_err();
+    for error in [other, executed] {
+        assert_eq!(error.code(), "payment_not_applied", "{error}");
+        assert!(error.to_string().contains("for another request, server or key"), "{error}");
+        assert_eq!(error.payment_problem().unwrap().payment_id(), Some(&*id));
+    }
+    client.route_task(route("store 1M vectors")).await.unwrap();
+    assert_eq!((paid_requests(&sandbox), sandbox.control().settlements().len()), (1, 1));
+    // An execution is given again as one.
+    let store = Store::in_memory();
+    let client = signing(&sandbox, &store).build().unwrap();
+    let first = client.execute(execution()).await.unwrap();
+    let again = client.execute(execution()).await.unwrap();
+    assert!(first.succeeded() && again.execution_id == first.execution_id, "{again:?}");
+    assert_eq!(client.route_task(route("store 1M vectors")).await.unwrap_err().code(), "payment_not_applied");
+    assert_eq!((paid_requests(&sandbox), sandbox.control().settlements().len()), (2, 2));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Write};
 
-use amply_sdk::{Error, Payment, PaymentState, TopUpOrder, Usd, env};
+use amply_sdk::{ClientBuilder, Error, Payment, PaymentState, TopUpOrder, Usd, env};
 use clap::Subcommand;
 use zeroize::Zeroizing;
 
@@ -32,7 +32,8 @@ pub(crate) struct TopUpArgs {
     /// What it is for, in words
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// The same for every time that this job is run: what was topped up under a key is not topped up again
+    /// The same for every time that this job is run: what was topped up under a key is not topped up again. The store sees to
+    /// that; another store sends the API the same key, which it does not promise to heed
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// Read the admin secret from standard input
@@ -87,7 +88,7 @@ impl TopUpArgs {
             })?),
         };
         let means = Means::of_admin(secret, caps, global.store.as_ref())?;
-        self.confirm(global, term)?;
+        self.confirm(global, &caps, term)?;
         Ok(Planned { order, setup: Setup { means: Some(means), ..Setup::default() } })
     }
 
@@ -107,7 +108,7 @@ impl TopUpArgs {
     }
 
     /// Asks the person at the terminal. Where there is none it must have been said.
-    fn confirm(&self, global: &Global, term: &Term) -> Result<(), Failed> {
+    fn confirm(&self, global: &Global, caps: &Caps, term: &Term) -> Result<(), Failed> {
         if self.yes {
             return Ok(());
         }
@@ -118,7 +119,12 @@ impl TopUpArgs {
         }
         let whose = self.principal_id.as_deref().map(table::one_line);
         let whose = whose.map_or_else(|| "your key".to_owned(), |id| format!("`{id}`"));
-        write_stderr(&format!("top up the wallet of {whose} by {} USD? [y/N] ", cents(self.amount)));
+        write_stderr(&format!(
+            "top up the wallet of {whose} at {} by {} USD, within {}? [y/N] ",
+            server(global)?,
+            cents(self.amount),
+            caps.of_topup_in_words()
+        ));
         let _ = std::io::stderr().flush();
         let mut said = String::new();
         let read = std::io::stdin().lock().read_line(&mut said);
@@ -127,6 +133,19 @@ impl TopUpArgs {
             false => Err(Failed::Local("it was not confirmed; nothing was paid".to_owned())),
         }
     }
+}
+
+/// Where the secret would go, for a sentence.
+fn server(global: &Global) -> Result<String, Failed> {
+    if global.sandbox {
+        return Ok("the embedded sandbox".to_owned());
+    }
+    let builder = ClientBuilder::from_env();
+    let builder = match &global.base_url {
+        Some(url) => builder.base_url(url),
+        None => builder,
+    };
+    Ok(builder.build()?.base_url().to_owned())
 }
 
 pub(crate) async fn top_up(session: &Session, planned: Planned, term: &Term) -> Result<(), Failed> {

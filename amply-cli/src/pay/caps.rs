@@ -6,6 +6,7 @@ use amply_sdk::{Cap, SpendPolicy, Usd, env};
 
 use super::args::PayArgs;
 use crate::exit::Failed;
+use crate::table::cents;
 
 /// The caps that hold, and what each was set by. There is always one over time, and for x402 one for a route.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +48,12 @@ impl Caps {
         let per_topup = smaller(max_topup_usd, "`--max-topup-usd`", env::MAX_TOPUP_USD, variable)?;
         let per_day = over_time("`amply wallet topup`", max_daily_usd, variable)?;
         Ok(Self { per_topup, per_request: None, per_day })
+    }
+
+    /// The caps of a top-up, for a sentence.
+    pub(crate) fn of_topup_in_words(&self) -> String {
+        let per_topup = self.per_topup.map(|cap| format!("{} USD for one top-up and ", cents(cap.amount)));
+        format!("{}{} USD for a day (UTC)", per_topup.unwrap_or_default(), cents(self.per_day.amount))
     }
 
     pub(crate) fn policy(&self) -> SpendPolicy {

@@ -76,6 +76,8 @@ pub(crate) struct Wanted {
     pub(crate) request: Box<Question>,
     /// Who is asked; `None` for a payer that is never asked twice.
     pub(crate) payer: Option<String>,
+    /// What is ordered under the leader's key, as a hash; `None` for a payment that a call leads.
+    pub(crate) asked: Option<String>,
     /// When the balance was looked at, or before.
     pub(crate) seen_ms: i64,
 }
@@ -467,10 +469,10 @@ impl Books {
         let Some(leader) = wanted.calls.first() else {
             return Err("a payment was wanted for no call; this is a fault of the client".to_owned());
         };
-        let led = rows.select(Query::LedBy(&leader.key))?;
-        if let Some(led) = led.into_iter().find(|payment| payment.was_led_by(&leader.key) && payment.counts())
-        {
-            return Ok(Begun::HasLed(Box::new(led)));
+        let mut led = rows.select(Query::LedBy(&leader.key))?;
+        led.retain(|payment| payment.was_led_by(&leader.key));
+        if let Some(made) = led.iter().find(|payment| payment.counts()) {
+            return Ok(Begun::HasLed(Box::new(made.clone())));
         }
         let (today, spent) = self.spent_today(rows)?;
         let allowed = policy.allowed(spent);
@@ -493,7 +495,13 @@ impl Books {
             .filter(|minimum| *minimum > needed)
             .map_or(needed, |minimum| fits(Some(minimum)).unwrap_or(needed));
         let now = self.clock.now_ms();
-        let idempotency_key = uuid::Uuid::now_v7().to_string();
+        let idempotency_key = match &wanted.asked {
+            Some(asked) => {
+                let tries = led.iter().filter(|payment| payment.asked.as_ref() == Some(asked)).count();
+                key_of_order(asked, &leader.key, tries)
+            }
+            None => uuid::Uuid::now_v7().to_string(),
+        };
         let calls = wanted.calls.iter().take(served).enumerate();
         let payment = Payment {
             id: uuid::Uuid::now_v7().to_string(),
@@ -525,6 +533,7 @@ impl Books {
             tried_ms: None,
             balance_before: wanted.balance_before,
             payer: wanted.payer.clone(),
+            asked: wanted.asked.clone(),
         };
         rows.insert(&payment)?;
         Ok(Begun::Intended(Box::new(payment), served))
@@ -628,6 +637,17 @@ impl Books {
     fn lease_end(&self) -> i64 {
         self.clock.now_ms().saturating_add(ms(self.lease))
     }
+}
+
+/// The key of a payment that is ordered: the same from every store, so that a payer that heeds it pays once for all of them. After a
+/// rejected try it is another one, as the first may have been refused for good.
+fn key_of_order(asked: &str, key: &str, rejected_tries: usize) -> String {
+    let digest = crate::key::digest(format!("{asked}\n{key}\n{rejected_tries}"));
+    let mut bytes = [0; 16];
+    for (byte, of_digest) in bytes.iter_mut().zip(digest.as_ref()) {
+        *byte = *of_digest;
+    }
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
 fn none_of(id: &str) -> Error {

@@ -51,6 +51,7 @@ pub(crate) fn wanted_for_tests(amount: crate::money::Usd) -> ledger::Wanted {
         minimum: None,
         request: Box::new(|_, _| "{}".to_owned()),
         payer: None,
+        asked: None,
         seen_ms: i64::MAX,
     }
 }

@@ -173,17 +173,33 @@ pub(super) fn without_a_call(unfilled: Unfilled, request: String, now_ms: i64) -
             "principal_id",
             "nobody says whose wallet is to be topped up: the key belongs to none; name its principal_id",
         ),
+        Unfilled::LedElsewhere(payment) => {
+            let message = format!(
+                "the idempotency key of this top-up led another payment (payment {}): of another amount, for another wallet or \
+                 server, or for a route; this one was not made, and nothing is paid under the key again",
+                payment.id
+            );
+            of_another(challenge, payment, message)
+        }
         Unfilled::Held(payment) => {
             let Payment { id, amount, .. } = &*payment;
             let age = age(now_ms.saturating_sub(payment.created_ms));
-            let (message, hint) = match payment.is_running() {
-                true => (
+            let (message, hint) = match payment.state {
+                PaymentState::Intent | PaymentState::Sent => (
                     format!(
                         "a top-up of {amount} USD is being made for this wallet (payment {id}); no other was begun"
                     ),
                     format!("wait until it has ended; see `amply payments show {id}`"),
                 ),
-                false => (
+                PaymentState::SettledNotApplied | PaymentState::Settled => (
+                    format!(
+                        "a top-up of {amount} USD was made for this wallet {age} ago (payment {id}), and the wallet does not show it; no other was begun"
+                    ),
+                    format!(
+                        "look at the wallet; once it has the money, `amply payments resolve {id} settled`, and order it again if need be"
+                    ),
+                ),
+                _ => (
                     format!(
                         "a top-up of {amount} USD may have been made {age} ago (payment {id}), and nothing tells; no other was begun"
                     ),
@@ -240,9 +256,13 @@ pub(super) fn sent_and_not_served(
 /// A call whose key led a payment for another server, or for another key. Its answer is not this one's.
 pub(super) fn led_elsewhere(challenge: PaymentChallenge, payment: Box<Payment>) -> Error {
     let message = format!(
-        "the idempotency key of this call led a payment for another server or key (payment {}); nothing is paid under it again",
+        "the idempotency key of this call led a payment for another request, server or key (payment {}); nothing is paid under it again",
         payment.id
     );
+    of_another(challenge, payment, message)
+}
+
+fn of_another(challenge: PaymentChallenge, payment: Box<Payment>, message: String) -> Error {
     let hint = "give each job an idempotency key of its own".to_owned();
     let is_settled = payment.is_settled();
     let problem = Box::new(PaymentProblem::of(challenge, payment, message, hint));

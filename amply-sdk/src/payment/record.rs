@@ -67,6 +67,10 @@ pub struct Payment {
     /// Who was asked, as a hash; `None` for one that is never asked again.
     #[serde(skip)]
     pub(crate) payer: Option<String>,
+    /// What was asked for under the leading call's key, as a hash: the request that carried it, or the order. `None` for a top-up
+    /// that a call led, and for what an earlier version wrote down.
+    #[serde(skip)]
+    pub(crate) asked: Option<String>,
 }
 
 /// What is particular to a payment by the open x402 protocol. The signature itself is kept nowhere.

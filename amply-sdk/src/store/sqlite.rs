@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What brings a file from each version of the schema to the next, from an empty one on. What was released is never changed:
 /// a change is one more step.
-const STEPS: [&str; 2] = [FIRST, SECOND];
+const STEPS: [&str; 3] = [FIRST, SECOND, THIRD];
 /// The schema of this version. A file of a newer one is refused and left as it is.
 const VERSION: i64 = STEPS.len() as i64;
 
@@ -130,9 +130,14 @@ CREATE INDEX outbox_delivered ON outbox (not_before_ms) WHERE state = 'delivered
 CREATE INDEX outbox_dead ON outbox (not_before_ms) WHERE state = 'dead';
 ";
 
+/// What was asked for under a key: an answer is given again to the same request alone, and an order is the same by this.
+const THIRD: &str = "
+ALTER TABLE payment ADD COLUMN asked TEXT;
+";
+
 const COLUMNS: &str = "id, rail, base_url, wallet, principal_id, idempotency_key, amount_nano_usd, counts_on_day, state, \
      verdict, owner, lease_until_ms, tried_ms, request_body, balance_before_nano_usd, network, asset, pay_to, nonce, \
-     valid_before, \"transaction\", has_left, receipt_json, error, created_ms, ended_ms, payer";
+     valid_before, \"transaction\", has_left, receipt_json, error, created_ms, ended_ms, payer, asked";
 
 /// Signed transfers at an origin (`:text`) and on a network (`:network`). The origin is the base URL up to its path.
 const AT: &str = "rail = 'x402' AND substr(base_url, 1, instr(substr(base_url, 9), '/') + 7) = :text AND network = :network";
@@ -476,10 +481,10 @@ impl InTransaction<'_> {
                 "INSERT INTO payment (id, rail, base_url, wallet, principal_id, idempotency_key, amount_nano_usd, \
                  counts_on_day, state, verdict, owner, lease_until_ms, tried_ms, request_body, \
                  balance_before_nano_usd, network, asset, pay_to, nonce, valid_before, \"transaction\", has_left, \
-                 receipt_json, error, created_ms, ended_ms, payer) \
+                 receipt_json, error, created_ms, ended_ms, payer, asked) \
                  VALUES (:id, :rail, :base_url, :wallet, :principal_id, :idempotency_key, :amount, :day, :state, \
                  :verdict, :owner, :lease, :tried, :request, :before, :network, :asset, :pay_to, :nonce, \
-                 :valid_before, :transaction, :has_left, :receipt, :error, :created, :ended, :payer)"
+                 :valid_before, :transaction, :has_left, :receipt, :error, :created, :ended, :payer, :asked)"
             }
             false => {
                 "UPDATE payment SET rail = :rail, base_url = :base_url, wallet = :wallet, \
@@ -489,7 +494,7 @@ impl InTransaction<'_> {
                  balance_before_nano_usd = :before, network = :network, asset = :asset, pay_to = :pay_to, \
                  nonce = :nonce, valid_before = :valid_before, \"transaction\" = :transaction, \
                  has_left = :has_left, receipt_json = :receipt, error = :error, \
-                 created_ms = :created, ended_ms = :ended, payer = :payer WHERE id = :id"
+                 created_ms = :created, ended_ms = :ended, payer = :payer, asked = :asked WHERE id = :id"
             }
         };
         let open = payment.open.as_ref();
@@ -527,6 +532,7 @@ impl InTransaction<'_> {
                 ":created": payment.created_ms,
                 ":ended": payment.ended_ms,
                 ":payer": payment.payer,
+                ":asked": payment.asked,
             },
         )
     }
@@ -648,6 +654,7 @@ fn payment(row: &Row<'_>) -> rusqlite::Result<Payment> {
         owner: row.get("owner")?,
         lease_until_ms: row.get("lease_until_ms")?,
         payer: row.get("payer")?,
+        asked: row.get("asked")?,
         tried_ms: row.get("tried_ms")?,
         request: row.get("request_body")?,
         balance_before: row.get::<_, Option<i64>>("balance_before_nano_usd")?.map(Usd::from_nano),

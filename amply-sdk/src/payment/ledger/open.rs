@@ -26,6 +26,8 @@ pub(crate) struct WantedOpen {
     pub(crate) key_hash: String,
     /// The key of the call that it is for.
     pub(crate) call_key: String,
+    /// The call's request, as a hash.
+    pub(crate) asked: String,
     pub(crate) amount: Usd,
     pub(crate) open: OpenPayment,
 }
@@ -200,6 +202,7 @@ impl Books {
             request: String::new(),
             balance_before: None,
             payer: None,
+            asked: Some(wanted.asked),
         };
         rows.insert(&payment)?;
         Ok(BegunOpen::Intended(Box::new(payment)))

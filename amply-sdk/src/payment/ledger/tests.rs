@@ -62,6 +62,7 @@ impl Books {
             minimum: self.policy.minimum(),
             request: Box::new(|key, amount| format!("{key} {amount}")),
             payer: Some("payer".to_owned()),
+            asked: None,
             seen_ms,
         };
         self.ledger.begin(wanted, &self.policy).await
@@ -122,6 +123,30 @@ fn one_payment_at_a_time_for_a_wallet_known_by_its_key_or_its_principal() {
         assert!(matches!(begun, Begun::Intended(..)));
         let begun = others.begin_for("1", "c", "key-3", None).await.unwrap();
         assert!(matches!(begun, Begun::Intended(..)));
+    });
+}
+
+#[test]
+fn an_order_has_the_same_key_in_every_store_and_another_one_after_a_rejected_try() {
+    on_each_store(async |store| {
+        let rejected = async |store: &Store, amount: &str| {
+            let ledger = Ledger::new(store.clone(), Clock::System);
+            let mut wanted = crate::payment::wanted_for_tests(usd(amount));
+            wanted.calls = vec![WantedCall { key: "job-7".to_owned(), share: usd(amount) }];
+            wanted.asked = Some(amount.to_owned());
+            let policy = SpendPolicy::default().per_day(usd("10"));
+            let begun = ledger.begin(wanted, &policy).await.unwrap();
+            let Begun::Intended(payment, _) = begun else { panic!("{begun:?}") };
+            ledger.sent(&payment.id).await.unwrap();
+            ledger.end(&payment.id, Ended::Rejected("no".to_owned()), true).await.unwrap();
+            payment.idempotency_key
+        };
+        let keys = async |store: &Store| {
+            [rejected(store, "1").await, rejected(store, "1").await, rejected(store, "2").await]
+        };
+        let here = keys(&store).await;
+        assert!(here[0] != here[1] && here[0] != here[2] && here[1] != here[2], "{here:?}");
+        assert_eq!(keys(&Store::in_memory()).await, here);
     });
 }
 

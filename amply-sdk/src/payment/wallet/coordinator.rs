@@ -491,6 +491,7 @@ impl Shared {
             minimum: setup.policy.minimum(),
             request: Box::new(request),
             payer: Promise::of(&*setup.payer).map(|promise| promise.payer),
+            asked: None,
             seen_ms,
         };
         setup.ledger.begin(wanted, &setup.policy).await

@@ -157,7 +157,10 @@ impl TopUpOrder {
     }
 
     /// The caller's own key for this top-up, 1 to 255 visible ASCII characters. A top-up that was made under it is not made
-    /// again: its payment is the answer.
+    /// again: its payment is the answer to the same order. For another amount, wallet or server the key is refused.
+    ///
+    /// The store sees to that. From another store the same order is sent under the same key, made of base URL, principal, amount
+    /// and this one; only a payer that heeds it pays once then, and the API does not promise to.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
@@ -220,6 +223,7 @@ impl Client {
     /// [`Error::Invalid`] for an order that cannot be meant, and where nobody says whose wallet it is; [`Error::Config`] without a
     /// payer; [`Error::SpendLimit`] when a cap forbids it; [`Error::PaymentFailed`] when the payer said no;
     /// [`Error::PaymentUnknown`] when money may have moved, and while another payment of this wallet is open;
+    /// [`Error::PaymentNotApplied`] where its idempotency key led another payment, which was made;
     /// [`Error::PaymentRefused`] when the billing status cannot be had; [`Error::Store`]. The example is at [`AdminTopUp`].
     pub async fn top_up(&self, order: TopUpOrder) -> Result<Payment, Error> {
         order.validate()?;

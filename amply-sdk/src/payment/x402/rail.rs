@@ -121,8 +121,9 @@ impl X402Rail {
         caller: &oneshot::Sender<OpenEnd>,
     ) -> Result<OpenEnd, OpenEnd> {
         let Setup { ledger, policy, observer, base, .. } = &self.0;
+        let asked = Request::of(&order.request);
         if let Some(led) = ledger.led_by(&order.key).await? {
-            return self.has_led(led).await;
+            return self.has_led(led, &asked).await;
         }
         let authorization = self.choose(&order).await?;
         let amount = amount_of(&authorization);
@@ -136,6 +137,7 @@ impl X402Rail {
                 origin: base.origin(),
                 key_hash: self.0.key_hash.clone(),
                 call_key: order.key.clone(),
+                asked: asked.hash.clone(),
                 amount,
                 open: in_books(&authorization),
             },
@@ -143,7 +145,7 @@ impl X402Rail {
         );
         let payment = match begun.await? {
             BegunOpen::Intended(payment) => *payment,
-            BegunOpen::HasLed(payment) => return self.has_led(*payment).await,
+            BegunOpen::HasLed(payment) => return self.has_led(*payment, &asked).await,
             BegunOpen::Over(over) => return Err(self.over(over)),
             BegunOpen::ForeignPayee => {
                 let chosen = authorization.chosen();
@@ -191,9 +193,10 @@ impl X402Rail {
         Ok(OpenEnd::Sent { payment: Box::new(payment), answered })
     }
 
-    /// A key that led a payment leads no other: its answer is given again, as long as it is kept, where it came from.
-    async fn has_led(&self, led: Payment) -> Result<OpenEnd, OpenEnd> {
-        if led.base_url != self.0.base.as_str() || led.wallet != self.0.key_hash {
+    /// A key that led a payment leads no other: its answer is given again, as long as it is kept, to the same request where it
+    /// came from.
+    async fn has_led(&self, led: Payment, asked: &Request) -> Result<OpenEnd, OpenEnd> {
+        if led.base_url != self.0.base.as_str() || led.wallet != self.0.key_hash || !asked.is_what_led(&led) {
             return Ok(OpenEnd::LedElsewhere(Box::new(led)));
         }
         let answer = self.0.ledger.answer(&led.id).await?;
@@ -283,11 +286,7 @@ impl X402Rail {
             let verdict = sent.classify(came(&answered)).keeping(earlier_receipt.flatten());
             let class = verdict.class.after(earlier_class);
             let resend = Resend {
-                asked: if request.url.path().ends_with(Endpoint::EXECUTE.path) {
-                    Asked::Execute
-                } else {
-                    Asked::Route
-                },
+                asked: asked_for(request),
                 caller: if caller.is_closed() { Caller::Gone } else { Caller::Waits },
                 sent: times,
                 now_unix: u64::try_from(self.0.ledger.now_ms() / 1000).unwrap_or_default(),
@@ -358,6 +357,33 @@ impl X402Rail {
             _ => Event::PaymentUnknown { payment_id, rail, reason },
         });
     }
+}
+
+/// What a call asks for, as far as an answer to it is one to the same call made again.
+struct Request {
+    hash: String,
+    asked: Asked,
+}
+
+impl Request {
+    fn of(request: &HttpRequest) -> Self {
+        let mut whole = format!("{} {}\n", request.method, request.url.path()).into_bytes();
+        whole.extend_from_slice(request.body.as_deref().unwrap_or_default());
+        Self { hash: crate::key::sha256(whole), asked: asked_for(request) }
+    }
+
+    /// Whether this very request led a payment. Of what an earlier version wrote down nobody knows the request; executions were
+    /// not paid for then.
+    fn is_what_led(&self, led: &Payment) -> bool {
+        match &led.asked {
+            Some(hash) => *hash == self.hash,
+            None => matches!(self.asked, Asked::Route),
+        }
+    }
+}
+
+fn asked_for(request: &HttpRequest) -> Asked {
+    if request.url.path().ends_with(Endpoint::EXECUTE.path) { Asked::Execute } else { Asked::Route }
 }
 
 impl EndedOpen {

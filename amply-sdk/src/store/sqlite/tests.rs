@@ -131,6 +131,7 @@ fn a_file_of_an_earlier_version_is_brought_up_to_date_with_all_that_is_in_it() {
     assert_eq!((&*payment.id, payment.amount, payment.calls.len()), ("p1", Usd::dollars(1), 1));
     // Nobody knows who was asked, so that nobody is asked again.
     assert_eq!(payment.payer, None);
+    assert_eq!(payment.asked, None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert_eq!(runtime.block_on(store.payments().blocked()).unwrap().as_deref(), Some("a reason"));
     runtime.block_on(store.payments().unblock()).unwrap();

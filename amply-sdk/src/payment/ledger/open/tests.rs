@@ -52,6 +52,7 @@ impl Books {
             origin: origin.to_owned(),
             key_hash: "key".to_owned(),
             call_key: key.to_owned(),
+            asked: "route".to_owned(),
             amount: usd("1"),
             open,
         };

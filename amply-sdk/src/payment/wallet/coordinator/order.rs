@@ -24,6 +24,8 @@ pub(crate) enum Unfilled {
     NoPayee,
     /// Another payment of this wallet is open. Nothing was paid.
     Held(Box<Payment>),
+    /// The order's key led this payment before, which is not what is ordered. Nothing was paid.
+    LedElsewhere(Box<Payment>),
     Ended(Ending),
 }
 
@@ -72,6 +74,7 @@ impl Shared {
         loop {
             stage.wait();
             let payee = self.payee(&order, key_kind).await?;
+            let asked = what(&order, &payee);
             // From here on nobody can say that nothing was paid, until it is known that nothing was begun.
             if !stage.begin() {
                 return Err(Ending::Late(None).into());
@@ -79,20 +82,20 @@ impl Shared {
             // One that is open may have arrived meanwhile. It is not waited for: who ordered is told of it.
             if let Some(open) = self.setup.ledger.open_for(&payee.wallet, Some(&payee.principal_id)).await? {
                 let open = self.note_balance(&open, payee.balance).await?;
+                let open = self.applied_by_its_receipt(open).await;
                 if open.is_open() {
-                    return match open.was_led_by(&key) && open.was_made() {
-                        true => Ok(open),
+                    return match open.was_led_by(&key) {
+                        true => led_before(Box::new(open), &asked),
                         false => Err(Unfilled::Held(Box::new(open))),
                     };
                 }
             }
-            let wanted = self.ordered(&order, &key, &payee);
+            let wanted = self.ordered(&order, &key, &payee, asked.clone());
             match self.setup.ledger.begin(wanted, &self.setup.policy).await? {
-                Begun::Intended(payment, _) => return Ok(self.carry_out(*payment, &key, stage).await?),
+                Begun::Intended(payment, _) => return Ok(self.carry_out(*payment, stage).await?),
                 // Another process was quicker, or a credit may have come since.
                 Begun::Held | Begun::Outdated => sleep(TICK).await,
-                Begun::HasLed(payment) if payment.was_made() => return Ok(*payment),
-                Begun::HasLed(payment) => return Err(Unfilled::Held(payment)),
+                Begun::HasLed(payment) => return led_before(payment, &asked),
                 Begun::Over(over) => {
                     self.setup.observer.tell(Event::CapReached { cap: over.cap, limit: over.limit });
                     return Err(Ending::SpendLimit(over).into());
@@ -133,7 +136,7 @@ impl Shared {
     }
 
     /// The order as a payment that is led by itself.
-    fn ordered(&self, order: &TopUpOrder, key: &str, payee: &Payee) -> Wanted {
+    fn ordered(&self, order: &TopUpOrder, key: &str, payee: &Payee, asked: String) -> Wanted {
         let amount = order.amount;
         let request = TopUpRequest {
             amount_usd: amount,
@@ -159,13 +162,14 @@ impl Shared {
             minimum: None,
             request: Box::new(question),
             payer: Promise::of(&*self.setup.payer).map(|promise| promise.payer),
+            asked: Some(asked),
             // Each look at an open payment is a look at its end, too; and where the balance is not known none is out of date.
             seen_ms: payee.balance.map_or(i64::MAX, |_| payee.seen_ms),
         }
     }
 
     /// Asks the payer for a payment that is written down, and sees whether it arrives.
-    async fn carry_out(&self, payment: Payment, key: &str, stage: &Stage) -> Result<Payment, Ending> {
+    async fn carry_out(&self, payment: Payment, stage: &Stage) -> Result<Payment, Ending> {
         stage.begun(&payment.id);
         // From here on the process must not end before the payer's answer is in the ledger.
         let counted = Counted::new(&self.setup.paying);
@@ -189,28 +193,43 @@ impl Shared {
         }
         match payment.state {
             PaymentState::Settled => Ok(payment),
-            PaymentState::SettledNotApplied if payment.balance_before.is_none() => {
-                Ok(self.applied_by_its_receipt(payment, key).await)
-            }
-            PaymentState::SettledNotApplied => Ok(payment),
+            PaymentState::SettledNotApplied => Ok(self.applied_by_its_receipt(payment).await),
             PaymentState::Rejected => Err(Ending::Failed(Box::new(payment))),
             _ => Err(Ending::Unknown(Box::new(payment))),
         }
     }
 
-    /// The wallet of another cannot be looked at. What its server says that it holds now is all that can be known of it.
-    async fn applied_by_its_receipt(&self, payment: Payment, key: &str) -> Payment {
-        let receipt = payment.receipt.as_ref();
-        let shows = receipt.is_some_and(|receipt| {
-            receipt.balance_usd.is_some_and(|balance| balance >= receipt.credited_usd)
-        });
-        if !shows {
+    /// The wallet of another cannot be looked at: what the server says of a top-up that was ordered for it is all that can be known.
+    /// Only a balance that lacks the money speaks against it.
+    async fn applied_by_its_receipt(&self, payment: Payment) -> Payment {
+        let shows = payment
+            .receipt
+            .as_ref()
+            .is_some_and(|receipt| receipt.balance_usd.is_none_or(|balance| balance >= receipt.credited_usd));
+        let is_blind = payment.asked.is_some() && payment.balance_before.is_none();
+        let Some(call) = payment.calls.first() else { return payment };
+        if payment.state != PaymentState::SettledNotApplied || !is_blind || !shows {
             return payment;
         }
         let ledger = &self.setup.ledger;
-        match ledger.served(&payment.id, key, None).await {
+        match ledger.served(&payment.id, &call.call_key, None).await {
             Ok(()) => ledger.look(&payment.id).await.unwrap_or(payment),
             Err(_) => payment,
         }
+    }
+}
+
+/// What is ordered, as a hash: an order under the same key is the same by this.
+fn what(order: &TopUpOrder, payee: &Payee) -> String {
+    let (base_url, principal_id) = (&payee.wallet.base_url, &payee.principal_id);
+    key::sha256(format!("top-up\n{base_url}\n{:?}\n{principal_id}", order.amount.to_nano_up()))
+}
+
+/// A payment that the order's key led before: the answer to the same order alone.
+fn led_before(payment: Box<Payment>, asked: &str) -> Result<Payment, Unfilled> {
+    match payment.asked.as_deref() {
+        Some(before) if before == asked && payment.was_made() => Ok(*payment),
+        Some(before) if before == asked => Err(Unfilled::Held(payment)),
+        _ => Err(Unfilled::LedElsewhere(payment)),
     }
 }
