@@ -21,16 +21,39 @@ const LONGEST_INTEGER: usize = 640;
 
 /// Reads a JSON text.
 pub(crate) fn parse<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    read(py, text, |reader| reader.value(0))
+}
+
+/// Reads a JSON object into a dict that is there, and may be of a class of its own.
+pub(crate) fn parse_into(text: &str, object: &Bound<'_, PyDict>) -> PyResult<()> {
+    read(object.py(), text, |reader| {
+        reader.skip_blanks();
+        match reader.take(b'{') {
+            true => reader.fields(object, 0),
+            false => Err(reader.unexpected()),
+        }
+    })
+}
+
+fn read<'py, T>(
+    py: Python<'py>,
+    text: &str,
+    take: impl FnOnce(&mut Reader<'_, 'py>) -> PyResult<T>,
+) -> PyResult<T> {
     // Making objects may run a finalizer, and that anything: then it does without the names.
     let mut names = NAMES_KEPT.try_lock().ok();
     let mut reader = Reader { py, text, at: 0, names: names.as_deref_mut() };
-    let value = reader.value(0)?;
+    let value = take(&mut reader)?;
     reader.skip_blanks();
     if reader.at < text.len() {
         return Err(reader.unexpected());
     }
     Ok(value)
 }
+
+/// The powers of ten that a double holds to the digit, as far as they are needed.
+const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 static NAMES_KEPT: Mutex<Names> = Mutex::new(Names(Vec::new()));
 
@@ -92,7 +115,12 @@ impl<'a, 'py> Reader<'a, 'py> {
         }
         self.skip_blanks();
         match self.peek() {
-            Some(b'{') => self.object(depth),
+            Some(b'{') => {
+                self.at += 1;
+                let object = PyDict::new(self.py);
+                self.fields(&object, depth)?;
+                Ok(object.into_any())
+            }
             Some(b'[') => self.list(depth),
             Some(b'"') => match self.quoted()? {
                 Quoted::Plain(text) => Ok(PyString::new(self.py, text).into_any()),
@@ -106,12 +134,11 @@ impl<'a, 'py> Reader<'a, 'py> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> PyResult<Bound<'py, PyAny>> {
-        let object = PyDict::new(self.py);
-        self.at += 1;
+    /// Reads an object from behind its brace.
+    fn fields(&mut self, object: &Bound<'py, PyDict>, depth: usize) -> PyResult<()> {
         self.skip_blanks();
         if self.take(b'}') {
-            return Ok(object.into_any());
+            return Ok(());
         }
         loop {
             self.skip_blanks();
@@ -131,7 +158,7 @@ impl<'a, 'py> Reader<'a, 'py> {
             object.set_item(name, value)?;
             self.skip_blanks();
             if self.take(b'}') {
-                return Ok(object.into_any());
+                return Ok(());
             }
             if !self.take(b',') {
                 return Err(self.unexpected());
@@ -161,33 +188,57 @@ impl<'a, 'py> Reader<'a, 'py> {
     fn number(&mut self) -> PyResult<Bound<'py, PyAny>> {
         let start = self.at;
         let is_negative = self.take(b'-');
-        let (mut whole, mut digits) = (0_i64, 0_usize);
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            whole = whole.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
-            digits += 1;
-            self.at += 1;
+        let (mut digits, mut number) = self.digits(0);
+        if !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+            // As many digits as always fit.
+            if let (Ok(number), 1..=18) = (i64::try_from(number), digits) {
+                return Ok(PyInt::new(self.py, if is_negative { -number } else { number }).into_any());
+            }
+            // Larger than that, or no number; Python tells.
+            let text = self.text.get(start..self.at).unwrap_or_default();
+            return match self.py.get_type::<PyInt>().call1((text,)) {
+                // More digits than Python takes for an integer: as a number of JSON it is out of range, as `1e400` is.
+                Err(_) if digits > LONGEST_INTEGER => match text.parse::<f64>() {
+                    Ok(number) => Ok(PyFloat::new(self.py, number).into_any()),
+                    Err(_) => Err(self.unexpected()),
+                },
+                read => read,
+            };
         }
-        let is_whole = !matches!(self.peek(), Some(b'.' | b'e' | b'E'));
-        // As many digits as always fit.
-        if is_whole && (1..=18).contains(&digits) {
-            return Ok(PyInt::new(self.py, if is_negative { -whole } else { whole }).into_any());
+        let mut after = 0;
+        if digits > 0 && self.take(b'.') {
+            (after, number) = self.digits(number);
+            digits += after;
+        }
+        let is_plain = after > 0 && !matches!(self.peek(), Some(b'e' | b'E' | b'+' | b'-' | b'.'));
+        if let (true, true, Some(power)) = (is_plain, digits <= 15, POWERS.get(after)) {
+            // Both are doubles to the digit, and so their quotient is the nearest one to the number.
+            let number = number as f64 / power;
+            return Ok(PyFloat::new(self.py, if is_negative { -number } else { number }).into_any());
         }
         while let Some(b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E') = self.peek() {
             self.at += 1;
         }
-        let text = self.text.get(start..self.at).unwrap_or_default();
-        if is_whole {
-            // Larger than that, or no number; Python tells.
-            match self.py.get_type::<PyInt>().call1((text,)) {
-                // More digits than Python takes for an integer: as a number of JSON it is out of range, as `1e400` is.
-                Err(_) if digits > LONGEST_INTEGER => {}
-                read => return read,
-            }
-        }
-        match text.parse::<f64>() {
+        match self.text.get(start..self.at).unwrap_or_default().parse::<f64>() {
             Ok(number) => Ok(PyFloat::new(self.py, number).into_any()),
             Err(_) => Err(self.unexpected()),
         }
+    }
+
+    /// Reads digits behind those of a number: how many, and the number with them. It wraps around when they are too many.
+    fn digits(&mut self, mut number: u64) -> (usize, u64) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let mut count = 0;
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            count += 1;
+        }
+        self.at += count;
+        (count, number)
     }
 
     fn word(&mut self, word: &str) -> PyResult<()> {
@@ -207,7 +258,7 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.at += 1;
         loop {
             let rest = text.as_bytes().get(self.at..).unwrap_or_default();
-            let Some(plain) = memchr::memchr2(b'"', b'\\', rest) else {
+            let Some(plain) = plain(rest) else {
                 self.at = text.len();
                 return Err(self.unexpected());
             };
@@ -243,6 +294,31 @@ impl<'a, 'py> Reader<'a, 'py> {
     fn unexpected(&self) -> PyErr {
         PyValueError::new_err(format!("the JSON cannot be read at byte {}", self.at))
     }
+}
+
+/// How many bytes of a text come before a quote or a backslash. Most texts are short, so that the first ones are looked at
+/// eight at a time, without a call.
+#[inline]
+fn plain(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut at = 0;
+    while at < 32
+        && let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk)
+    {
+        let word = u64::from_le_bytes(*eight);
+        // The upper bit of each byte that is this one. A borrow marks a byte too many only behind one that is marked
+        // rightly, and the first one counts.
+        let same = |byte: u8| {
+            let word = word ^ (ONES * u64::from(byte));
+            word.wrapping_sub(ONES) & !word
+        };
+        let marked = (same(b'"') | same(b'\\')) & (ONES << 7);
+        if marked != 0 {
+            return Some(at + marked.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    Some(at + memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default())?)
 }
 
 /// A text with escapes, given with its quotes.

@@ -5,24 +5,24 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 
-use crate::answer::Plain;
+use crate::answer::Routed;
 use crate::core::Core;
 use crate::desk::Pending;
 use crate::error;
 
-/// Asks for a route; gives the answer and its source.
+/// Asks for a route; gives a `Route`.
 #[pyfunction]
 pub(crate) fn route_task(py: Python<'_>, core: &Core, request: Request) -> PyResult<Py<PyAny>> {
     core.check_pays_for_nobody(py)?;
     let request = request.0;
-    core.ask(py, move |client| async move { client.route_task(request).await.map(Plain::of_route) })
+    core.ask(py, move |client| async move { client.route_task(request).await.map(Routed::from) })
 }
 
 #[pyfunction]
 pub(crate) fn route_task_async(py: Python<'_>, core: &Core, request: Request) -> PyResult<Pending> {
     core.check_pays_for_nobody(py)?;
     let request = request.0;
-    core.start(py, move |client| async move { client.route_task(request).await.map(Plain::of_route) })
+    core.start(py, move |client| async move { client.route_task(request).await.map(Routed::from) })
 }
 
 /// What `route_task` of the clients takes, in the order of `_base.py`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,26 @@ def test_it_reads_as_json_loads_does(text: str) -> None:
             assert list(found) == list(json.loads(text))
             for name, value in json.loads(text).items():
                 assert type(found[name]) is type(value)
+
+
+def test_numbers_read_to_the_last_bit() -> None:
+    chance = random.Random(7)
+    numbers = ["0.0", "-0.0", "0.1", "0.30000000000000004", "5e-324", "9007199254740993.0", "1.7976931348623157e308"]
+    for digits in range(1, 20):
+        for after in range(1, digits + 18):
+            number = str(chance.randrange(10 ** (digits - 1), 10**digits)).zfill(after + 1)
+            numbers += [f"{number[:-after].lstrip('0') or '0'}.{number[-after:]}", repr(chance.uniform(-1, 1))]
+    text = f"[{', '.join(numbers)}]"
+    with answering(text.encode()) as url, Client(base_url=url) as client:
+        found = client.request("GET", "/x")
+        assert [repr(number) for number in found] == [repr(number) for number in json.loads(text)]
+
+
+def test_a_text_ends_at_its_quote_wherever_that_is() -> None:
+    ends = ["", '"', "\\", "\x7f", "é", "\u0080!", "#]"]
+    texts = [f"{'.' * length}{end}{'-' * rest}" for length in range(70) for end in ends for rest in (0, 1, 9)]
+    with answering(json.dumps(texts, ensure_ascii=False).encode()) as url, Client(base_url=url) as client:
+        assert client.request("GET", "/x") == texts
 
 
 def test_a_number_beyond_a_double_is_infinite_as_in_json() -> None:

@@ -136,7 +136,7 @@ impl Transport {
         let began = Instant::now();
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.ask(request, url.clone(), began, limit).await?;
+            let response = self.ask(request, &url, began, limit).await?;
             self.heed_keep_alive(response.headers());
             if !response.status().is_redirection() || request.payment.is_some() {
                 return self.read(response, began, limit).await;
@@ -150,14 +150,14 @@ impl Transport {
     async fn ask(
         &self,
         request: &HttpRequest,
-        url: Url,
+        url: &Url,
         began: Instant,
         limit: Instant,
     ) -> Result<reqwest::Response, Fault> {
         notice_closed_connections().await;
         let client = self.pool.read().unwrap_or_else(PoisonError::into_inner).client.clone();
         let mut connecting = false;
-        let sent = watch(client.execute(self.head(request, url)), &mut connecting);
+        let sent = watch(client.execute(self.head(request, url.clone())), &mut connecting);
         match timeout_at(limit, sent).await {
             Ok(sent) => sent.map_err(|error| self.not_answered(error)),
             Err(_) if connecting => Err(self.too_late(Effect::None, "no connection to", began)),

@@ -7,7 +7,7 @@ from ._base import Base, _body, _left, _options, _policy
 from ._billing import BillingStatus, PaidAnswer, Payment
 from ._outcome import AsyncOutbox, Audit, Reported, _done, _latency, _reported, _success, AsyncTracking
 from ._results import _answer, _any
-from ._route import Route, _route
+from ._route import Route
 from ._server import Health, OpenApi, PlatformMetrics, Providers, Status
 
 TYPE_CHECKING = False
@@ -183,11 +183,11 @@ class AsyncClient(Base):
         )  # fmt: skip
         # As `_done`, without a coroutine more: the busiest call of all.
         try:
-            raw = await pending.future
+            route: Route = await pending.future
         except BaseException:
             pending.cancel()
             raise
-        return _route(raw)
+        return route
 
     def route_task_tracked(
         self,

@@ -7,7 +7,7 @@ from ._base import Base, _body, _left, _options, _policy
 from ._billing import BillingStatus, PaidAnswer, Payment
 from ._outcome import Audit, Outbox, Reported, TrackedRoute, _latency, _reported, _success
 from ._results import _answer, _any
-from ._route import Route, _route
+from ._route import Route
 from ._server import Health, OpenApi, PlatformMetrics, Providers, Status
 
 TYPE_CHECKING = False
@@ -218,15 +218,13 @@ class Client(Base):
             >>> route.recommended, route.estimated_cost_usd
             ('qdrant', Decimal('0.00475'))
         """
-        return _route(
-            _native.route_task(
-                self._core,
-                (
-                    task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
-                    budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
-                    _policy(enterprise_policy), idempotency_key,
-                ),
-            )
+        return _native.route_task(
+            self._core,
+            (
+                task, dimension, workload_type, filter_complexity, budget_usd, latency_target_ms,
+                budget_usd_per_1m_ops, slo_p99_ms, referral_tag, sandbox_mode,
+                _policy(enterprise_policy), idempotency_key,
+            ),
         )  # fmt: skip
 
     def route_task_tracked(

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower_layer::Layer;
@@ -31,6 +32,9 @@ pub(super) async fn watch<F: Future>(request: F, connecting: &mut bool) -> F::Ou
 }
 
 /// Makes a connector tell when it is driven.
+///
+/// The HTTP library copies its connector several times for each request, and few requests need one. So a copy shares the
+/// connector, and one of its own is made where a connection is.
 #[derive(Clone)]
 pub(super) struct Watch;
 
@@ -38,35 +42,49 @@ impl<S> Layer<S> for Watch {
     type Service = Watched<S>;
 
     fn layer(&self, inner: S) -> Watched<S> {
-        Watched(inner)
+        Watched(Arc::new(inner))
     }
 }
 
-#[derive(Clone)]
-pub(super) struct Watched<T>(T);
+pub(super) struct Watched<S>(Arc<S>);
+
+impl<S> Clone for Watched<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<R, S> Service<R> for Watched<S>
 where
-    S: Service<R, Future: Unpin>,
+    R: Send + 'static,
+    S: Service<R, Future: Send> + Clone + Send + Sync + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Watched<S::Future>;
+    type Future = Connecting<S::Response, S::Error>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+    /// The one that makes the connection waits until it is ready.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, target: R) -> Watched<S::Future> {
-        Watched(self.0.call(target))
+    fn call(&mut self, target: R) -> Self::Future {
+        let mut connector = S::clone(&self.0);
+        Connecting(Box::pin(async move {
+            poll_fn(|context| connector.poll_ready(context)).await?;
+            connector.call(target).await
+        }))
     }
 }
 
-impl<F: Future + Unpin> Future for Watched<F> {
-    type Output = F::Output;
+/// A connection on its way.
+pub(super) struct Connecting<C, E>(Pin<Box<dyn Future<Output = Result<C, E>> + Send>>);
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let polled = Pin::new(&mut self.0).poll(context);
+impl<C, E> Future for Connecting<C, E> {
+    type Output = Result<C, E>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<C, E>> {
+        let polled = self.0.as_mut().poll(context);
         CONNECTING.set(polled.is_pending());
         polled
     }
@@ -89,17 +107,25 @@ mod tests {
         connecting
     }
 
+    fn connecting(connector: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Unpin {
+        let mut connection = Connecting::<(), ()>(Box::pin(async {
+            connector.await;
+            Ok(())
+        }));
+        poll_fn(move |context| Pin::new(&mut connection).poll(context).map(drop))
+    }
+
     #[test]
     fn only_a_request_that_still_waits_for_the_connector_is_connecting() {
-        assert!(connecting_after(1, Watched(Box::pin(pending()))));
-        assert!(!connecting_after(1, Watched(ready(()))), "the connection is there");
+        assert!(connecting_after(1, connecting(pending())));
+        assert!(!connecting_after(1, connecting(ready(()))), "the connection is there");
         assert!(!connecting_after(1, pending()), "the connection was there from the beginning");
     }
 
     #[test]
     fn a_request_that_got_another_connection_counts_as_sent() {
         // The connector is driven once, then never again.
-        let mut connector = Watched(Box::pin(pending::<()>()));
+        let mut connector = connecting(pending());
         let mut polls = 0;
         let mut request = || {
             let connector = &mut connector;
