@@ -128,7 +128,7 @@ impl Shared {
             }
             // The wallet of another: it is known by the principal alone, and its balance not at all.
             (Some(named), _) => {
-                let key_hash = key::sha256(&format!("principal {named}"));
+                let key_hash = key::sha256(format!("principal {named}"));
                 let wallet = WalletId { key_hash, ..wallet };
                 Ok(Payee { wallet, principal_id: named.clone(), balance: None, seen_ms })
             }
