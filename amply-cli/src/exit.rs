@@ -29,6 +29,8 @@ pub(crate) enum Failed {
     Jq { why: String, answer: String },
     /// Something on this machine.
     Local(String),
+    /// An answer that a call had no objection to, and that is not what was asked for.
+    NotThat(String),
     /// The command of `amply run` could not begin; with what a shell's exit code would be.
     NoCommand { message: String, exit_code: u8 },
     /// Reports are left in the outbox; with what the last try failed with.
@@ -120,6 +122,7 @@ impl Failed {
             Self::Interrupted(_) => 130,
             Self::Usage(_) | Self::Expression(_) => 2,
             Self::Jq { .. } | Self::Local(_) | Self::Undelivered { .. } | Self::Output(_) => 1,
+            Self::NotThat(_) => 9,
             Self::NoCommand { exit_code, .. } => *exit_code,
             Self::Call { error, .. } => match error.code() {
                 "config" | "invalid_request" | "rejected" => 2,
@@ -146,6 +149,8 @@ impl Failed {
             Self::Usage(_) | Self::Expression(_) => "usage",
             Self::Jq { .. } => "jq",
             Self::Local(_) => "local",
+            // As the error of the library for an answer that is none.
+            Self::NotThat(_) => "protocol",
             Self::NoCommand { .. } => "command",
             Self::Undelivered { .. } => "undelivered",
             Self::Output(_) => "output",
@@ -156,7 +161,10 @@ impl Failed {
     fn message(&self) -> String {
         match self {
             Self::Call { error, .. } => error.message(),
-            Self::Usage(message) | Self::Local(message) | Self::NoCommand { message, .. } => message.clone(),
+            Self::Usage(message)
+            | Self::Local(message)
+            | Self::NotThat(message)
+            | Self::NoCommand { message, .. } => message.clone(),
             Self::Expression(Wrong { why, at }) => {
                 let place = at.as_ref().map(|at| match at.line {
                     1 => format!(" at column {}", at.column),

@@ -276,6 +276,11 @@ pub(crate) fn body_from_stdin(most: usize) -> Result<String, Failed> {
     read_stdin("the body", most)
 }
 
+/// The same from a file, of which no more is read than may be sent.
+pub(crate) fn body_from_file(file: &Path, most: usize) -> Result<String, Failed> {
+    secret_text("the body", file, most).map(|mut text| std::mem::take(&mut *text))
+}
+
 /// A ticket, from standard input.
 pub(crate) fn ticket_from_stdin() -> Result<String, Failed> {
     read_stdin("the ticket", MAX_TICKET)

@@ -212,8 +212,13 @@ impl Document {
                 about.note(DriftPlace::Query, Some(name), DriftKind::MissingHere);
             }
         }
-        let body = operation.get("requestBody").map(|body| self.schemas(body)).unwrap_or_default();
-        self.request(&body, spoken.sends, "", about);
+        match operation.get("requestBody") {
+            Some(body) => self.request(&self.schemas(body), spoken.sends, "", about),
+            None if !spoken.sends.is_empty() => {
+                about.note(DriftPlace::Request, None, DriftKind::MissingThere)
+            }
+            None => {}
+        }
         let shape = (spoken.reads)();
         if shape != Shape::Value {
             self.answer(&self.answers(operation), &shape, "", about);
@@ -438,6 +443,18 @@ mod tests {
             r##""/api/v1/route/outcome":{{"post":{{"requestBody":{{"content":{{"application/json":{{"schema":{schema}}}}}}},
                "responses":{{"200":{{"content":{{"application/json":{{"schema":{{"properties":{{"received":{{}}}}}}}}}}}}}}}}}}"##
         )
+    }
+
+    #[test]
+    fn an_operation_without_a_body_takes_nothing_of_what_is_sent() {
+        let document: OpenApi = serde_json::from_str(r#"{"paths":{"/api/v1/route":{"post":{}}}}"#).unwrap();
+        let request = document
+            .drift()
+            .into_iter()
+            .find(|drift| drift.endpoint == "POST /route" && drift.place == DriftPlace::Request)
+            .unwrap();
+        assert!(request.is_difference());
+        assert_eq!(request.to_string(), "the request is not in the document");
     }
 
     #[test]

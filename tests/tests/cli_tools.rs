@@ -274,7 +274,7 @@ fn what_cannot_be_meant_is_said_before_anything_is_sent() {
         (vec!["POST", "x", "-f", "a=1", "--input", "-"], "`--input` cannot be used with `-f` and `-F`"),
         (vec!["GET", "x", "--input", "-"], "`--input` cannot be used with GET"),
         (vec!["POST", "x", "--input", "-"], "the body on standard input is not JSON"),
-        (vec!["POST", "x", "--input", "/nowhere/at/all"], "the file `/nowhere/at/all` cannot be used"),
+        (vec!["POST", "x", "--input", "/nowhere/at/all"], "the body in `/nowhere/at/all` cannot be read"),
         (vec!["PO ST", "x"], "`PO ST` is no HTTP method"),
         (vec!["GET", "https://elsewhere.example/x"], "is a whole URL"),
         (
@@ -351,11 +351,55 @@ fn the_recorded_document_of_the_older_release_lacks_what_came_later() {
 }
 
 #[test]
+fn what_is_no_openapi_document_is_not_compared() {
+    for body in [
+        "{}",
+        r#"{"paths":[]}"#,
+        r#"{"swagger":"2.0","paths":{"/a":{"get":{}}}}"#,
+        r#"{"openapi":"3.0.3","paths":{}}"#,
+    ] {
+        let server = Scripted::answering("200 OK", "application/json", body);
+        let checked = amply(&["--json", "--base-url", server.url(), "openapi", "--check"], &[], b"");
+        assert_eq!((checked.code, &*checked.stdout), (Some(9), ""), "{body}");
+        assert_eq!(checked.error().get("code"), Some(&json!("protocol")), "{body}");
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_its_end() {
+    let server = Scripted::answering("200 OK", "application/json", "{}");
+    let endless = amply(&["--base-url", server.url(), "api", "POST", "x", "--input", "/dev/zero"], &[], b"");
+    assert_eq!((endless.code, &*endless.stdout), (Some(2), ""), "{}", endless.stderr);
+    assert!(endless.stderr.contains("is longer than 8388608 bytes"), "{}", endless.stderr);
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_may_have_a_url_in_its_query_and_is_not_that_of_the_base_url() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    let known = at(&sandbox, &["api", "GET", "status?next=https://a.example/b", "--jq", ".ok"]);
+    assert_eq!((known.code, &*known.stdout), (Some(0), "true\n"), "{}", known.stderr);
+    let twice = at(&sandbox, &["api", "GET", "/api/v1/status"]);
+    assert_eq!(twice.code, Some(1));
+    assert!(
+        twice.stderr.contains("hint: leave out `/api/v1`: the path goes below the base URL"),
+        "{}",
+        twice.stderr
+    );
+    let unknown = at(&sandbox, &["api", "GET", "nothing"]);
+    assert!(
+        unknown.stderr.contains("hint: `amply openapi` lists what this server has"),
+        "{}",
+        unknown.stderr
+    );
+}
+
+#[test]
 fn a_person_sees_the_operations_and_each_difference_in_words() {
     let (seen, code) = at_terminal("amply --sandbox -q openapi | head -n 3; amply --sandbox -q openapi");
     assert!(seen.contains("METHOD  PATH") && seen.contains("POST    /api/v1/route "), "{seen}");
     assert_eq!(code, Some(0));
-    let document = r#"{"info":{"version":"9"},"paths":{"/api/v1/route":{"post":{"requestBody":{"content":{"application/json":
+    let document = r#"{"openapi":"3.0.3","info":{"version":"9"},"paths":{"/api/v1/route":{"post":{"requestBody":{"content":{"application/json":
         {"schema":{"required":["task","region"],"properties":{"task":{},"region":{}}}}}}}},"/api/v1/mint":{"post":{}}}}"#;
     let server = Scripted::answering("200 OK", "application/json", document);
     let (seen, code) = at_terminal(&format!("amply --base-url {} openapi --check", server.url()));

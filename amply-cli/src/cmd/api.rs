@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use amply_sdk::{Answer, Meta, Method};
+use amply_sdk::{Answer, Error, Meta, Method};
 use indexmap::IndexMap;
 use serde::de::IgnoredAny;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::exit::Failed;
-use crate::session::{Session, body_from_stdin};
+use crate::session::{Session, body_from_file, body_from_stdin};
 use crate::table::one_line;
 use crate::term::Term;
 
@@ -62,7 +62,8 @@ impl ApiArgs {
     pub(crate) fn plan(&self) -> Result<Planned, Failed> {
         let method = Method::from_bytes(self.method.to_ascii_uppercase().as_bytes())
             .map_err(|_| usage(format!("`{}` is no HTTP method", one_line(&self.method))))?;
-        if self.path.contains("://") {
+        let before_query = self.path.split('?').next().unwrap_or_default();
+        if before_query.contains("://") {
             return Err(usage(format!(
                 "`{}` is a whole URL; give the path below the base URL, such as `status`",
                 one_line(&self.path)
@@ -129,24 +130,11 @@ impl ApiArgs {
     fn body(&self, file: &str) -> Result<Box<RawValue>, Failed> {
         let (what, text) = match file {
             STDIN => ("the body on standard input".to_owned(), body_from_stdin(MOST)?),
-            file => {
-                let what = format!("the file `{}`", one_line(file));
-                let text =
-                    read(Path::new(file)).map_err(|why| usage(format!("{what} cannot be used: {why}")))?;
-                (what, text)
-            }
+            file => (format!("the file `{}`", one_line(file)), body_from_file(Path::new(file), MOST)?),
         };
         let json = text.trim_start_matches('\u{feff}');
         serde_json::from_str(json).map_err(|error| usage(format!("{what} is not JSON ({error})")))
     }
-}
-
-fn read(file: &Path) -> Result<String, String> {
-    let length = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
-    if length > MOST as u64 {
-        return Err(format!("it is {length} bytes long, at most {MOST} are sent"));
-    }
-    std::fs::read_to_string(file).map_err(|error| error.to_string())
 }
 
 /// Adds fields to the query, percent-encoded.
@@ -190,7 +178,8 @@ fn usage(message: String) -> Failed {
 
 pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Result<(), Failed> {
     let Planned { method, path, body, include } = planned;
-    let answer: Answer<IgnoredAny> = session.client.request(method, &path, body.as_deref()).await?;
+    let answer = session.client.request(method, &path, body.as_deref()).await;
+    let answer: Answer<IgnoredAny> = answer.map_err(|error| advise(session, &path, error))?;
     let is_empty = answer.text().trim().is_empty();
     if include {
         let end = if is_empty { "" } else { "\n" };
@@ -199,6 +188,25 @@ pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Res
     match is_empty {
         true => Ok(()),
         false => Ok(term.print_json(answer.text())?),
+    }
+}
+
+/// Paths as the server names them begin with that of the base URL, which is not to be typed.
+fn advise(session: &Session, path: &str, error: Error) -> Failed {
+    let is_missing = matches!(error, Error::NotFound(_) | Error::Unsupported(_));
+    // After the scheme and the host.
+    let base = session.client.base_url().splitn(4, '/').nth(3).map(|base| format!("/{base}/"));
+    match base {
+        Some(base) if is_missing && path.starts_with(&base) => {
+            let base = base.trim_end_matches('/');
+            let hint = format!("leave out `{base}`: the path goes below the base URL, which ends in it");
+            Failed::Call { error: Box::new(error), hint: Some(hint) }
+        }
+        _ if is_missing => {
+            let hint = "`amply openapi` lists what this server has".to_owned();
+            Failed::Call { error: Box::new(error), hint: Some(hint) }
+        }
+        _ => error.into(),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum CredentialsCommand {
         #[arg(value_name = "ID")]
         id: String,
         /// Do not ask
-        #[arg(long)]
+        #[arg(short, long)]
         yes: bool,
     },
 }

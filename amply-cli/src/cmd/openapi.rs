@@ -20,6 +20,14 @@ pub(crate) struct OpenApiArgs {
 pub(crate) async fn run(session: &Session, args: &OpenApiArgs, term: &Term) -> Result<ExitCode, Failed> {
     let document = session.client.openapi().await?;
     if args.check {
+        let is_one = document.openapi.as_deref().is_some_and(|version| version.starts_with("3."))
+            && !document.paths.is_empty();
+        if !is_one {
+            let url = format!("{}/openapi", session.client.base_url());
+            return Err(Failed::NotThat(format!(
+                "what {url} answers is no OpenAPI 3 document with paths, so that there is nothing to compare"
+            )));
+        }
         return check(&document, term);
     }
     if term.is_json() {

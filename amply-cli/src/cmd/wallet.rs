@@ -17,7 +17,8 @@ use crate::term::{Term, write_stderr};
 pub(crate) enum WalletCommand {
     /// Show what the wallet holds and how many routes that pays for
     Balance,
-    /// Credit a wallet; for operators, as it takes the admin secret, from AMPLY_ADMIN_SECRET
+    /// Credit a wallet; for operators, as it takes the admin secret, from AMPLY_ADMIN_SECRET. As JSON it is the payment, as
+    /// `amply payments show` has it
     Topup(TopUpArgs),
 }
 
