@@ -88,7 +88,7 @@ impl ExecuteRequest {
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         match &self.execution.with {
             With::VaultRef { .. } => Vec::new(),
-            With::ByoRuntime { target } => target.headers.iter().map(|(_, value)| value.clone()).collect(),
+            With::ByoRuntime { target } => target.secrets(),
         }
     }
 
@@ -159,6 +159,30 @@ impl Target {
     /// The URL, as it was given.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Values of headers and of the URL's query, and what of them may be repeated alone.
+    fn secrets(&self) -> Vec<Secret> {
+        let mut secrets: Vec<Secret> = self.headers.iter().map(|(_, value)| value.clone()).collect();
+        let mut add_part = |part: &str| {
+            let part = Secret::new(part);
+            if part.is_telling() && secrets.iter().all(|secret| secret.as_str() != part.as_str()) {
+                secrets.push(part);
+            }
+        };
+        for (_, value) in &self.headers {
+            // What follows the scheme, as in `Bearer TOKEN`.
+            add_part(value.as_str().split_ascii_whitespace().next_back().unwrap_or_default());
+        }
+        if let Ok(url) = Url::parse(&self.url) {
+            for pair in url.query().unwrap_or_default().split('&') {
+                add_part(pair.split_once('=').map_or(pair, |(_, value)| value));
+            }
+            for (_, value) in url.query_pairs() {
+                add_part(&value);
+            }
+        }
+        secrets
     }
 }
 
@@ -293,6 +317,19 @@ mod tests {
         let shown = format!("{request:?}");
         assert!(shown.contains("https://worker.example/run\"") && shown.contains("authorization"), "{shown}");
         assert!(!shown.contains("hidden"), "{shown}");
+    }
+
+    #[test]
+    fn what_may_be_repeated_of_a_target_is_secret_by_itself() {
+        let target = Target::new("https://worker.example/run?token=q-s3cret%2F1&v=1&alone-1&empty=").unwrap();
+        let target = target.header("authorization", "Bearer s3cret-1").unwrap();
+        let target = target.header("x-short", "Key abc").unwrap().header("x-alone", "s3cret-2").unwrap();
+        let secrets = ExecuteRequest::at_target("x", target).secrets();
+        let secrets: Vec<_> = secrets.iter().map(Secret::as_str).collect();
+        assert_eq!(
+            secrets,
+            ["Bearer s3cret-1", "Key abc", "s3cret-2", "s3cret-1", "q-s3cret%2F1", "alone-1", "q-s3cret/1"]
+        );
     }
 
     #[test]
