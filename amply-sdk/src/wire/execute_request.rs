@@ -3,12 +3,16 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use reqwest::Url;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::fields::check_depth;
+use super::json::RawJson;
 use super::route_request::RouteRequest;
 use crate::credentials::check_id;
 use crate::error::Error;
@@ -48,7 +52,7 @@ struct How {
     #[serde(flatten)]
     with: With,
     #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<Value>,
+    input: Option<RawJson>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -76,8 +80,29 @@ impl ExecuteRequest {
 
     /// What is handed to whoever executes the task: any JSON.
     pub fn input(mut self, input: impl Into<Value>) -> Self {
-        self.execution.input = Some(input.into());
+        self.execution.input = Some(RawJson::written(Bytes::from(input.into().to_string())));
         self
+    }
+
+    /// The same as JSON text, which is sent as it is: a [`Value`] keeps neither the digits of a long number nor a name that comes
+    /// twice.
+    ///
+    /// ```
+    /// let request = amply_sdk::ExecuteRequest::with_credential("store 1M vectors", "cred_k3v9x2");
+    /// let request = request.input_json("{\"id\": 12345678901234567890123}")?;
+    /// # request.validate()?;
+    /// # Ok::<(), amply_sdk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is no JSON, or nested too deep; the text is not shown.
+    pub fn input_json(mut self, text: &str) -> Result<Self, Error> {
+        let refuse =
+            |why: String| Error::invalid("input", format!("the input is not JSON that can be sent ({why})"));
+        check_depth(text).map_err(&refuse)?;
+        let input: &RawValue = serde_json::from_str(text).map_err(|why| refuse(why.to_string()))?;
+        self.execution.input = Some(RawJson::written(Bytes::copy_from_slice(input.get().as_bytes())));
+        Ok(self)
     }
 
     pub(crate) fn own_idempotency_key(&self) -> Option<&str> {
@@ -317,6 +342,25 @@ mod tests {
         let shown = format!("{request:?}");
         assert!(shown.contains("https://worker.example/run\"") && shown.contains("authorization"), "{shown}");
         assert!(!shown.contains("hidden"), "{shown}");
+    }
+
+    #[test]
+    fn an_input_as_text_is_sent_to_the_byte() {
+        let text = r#"{"n": 12345678901234567890123, "x":1.10,"a":1,"a":2,"t":"\u00e9"}"#;
+        let request =
+            ExecuteRequest::with_credential("x", "cred_a").input_json(&format!("\n{text} ")).unwrap();
+        let body = serde_json::to_string(&request).unwrap();
+        assert!(body.ends_with(&format!(r#""credential_ref":"cred_a","input":{text}}}}}"#)), "{body}");
+        for (text, says) in
+            [("", "EOF"), ("hidden", "expected value"), ("[1] 2", "trailing"), ("{'a':1}", "key")]
+        {
+            let error =
+                ExecuteRequest::with_credential("x", "cred_a").input_json(text).unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains("hidden"), "{error}");
+        }
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        let error = ExecuteRequest::with_credential("x", "cred_a").input_json(&deep).unwrap_err().to_string();
+        assert!(error.contains("nested deeper"), "{error}");
     }
 
     #[test]
