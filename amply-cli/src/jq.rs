@@ -13,6 +13,7 @@ use jaq_core::load::{Arena, Errors, File, Loader, parse};
 use jaq_core::{Compiler, Ctx, Filter, Vars, data, load};
 use jaq_json::{Num, Val, read};
 use textwrap::core::display_width;
+use zeroize::Zeroizing;
 
 use crate::exit::Failed;
 use crate::interrupt::on_ctrl_c;
@@ -124,6 +125,33 @@ enum Ended {
 /// Applies an expression to JSON and prints each value on a line of its own, when it comes: a text as it is, all else as JSON.
 /// Ctrl-C ends it, however long it takes.
 pub(crate) fn print(expression: &'static str, json: &str, is_terminal: bool) -> io::Result<()> {
+    apply_and_print(expression, json, is_terminal, |_| {})
+}
+
+/// The same; whether this text was in a line of it.
+pub(crate) fn print_with(
+    expression: &'static str,
+    json: &str,
+    is_terminal: bool,
+    point: &str,
+) -> io::Result<bool> {
+    let (is_there, point) = (Arc::<AtomicBool>::default(), Zeroizing::new(point.to_owned()));
+    let look = {
+        let is_there = is_there.clone();
+        move |line: &str| {
+            is_there.fetch_or(line.contains(point.as_str()), Ordering::Relaxed);
+        }
+    };
+    apply_and_print(expression, json, is_terminal, look)?;
+    Ok(is_there.load(Ordering::Relaxed))
+}
+
+fn apply_and_print(
+    expression: &'static str,
+    json: &str,
+    is_terminal: bool,
+    printed: impl Fn(&str) + Send + 'static,
+) -> io::Result<()> {
     let (tell, heard) = mpsc::channel();
     let (listens, is_pressed) = (tell.clone(), tell.clone());
     // Whoever is told may be done by then.
@@ -139,7 +167,7 @@ pub(crate) fn print(expression: &'static str, json: &str, is_terminal: bool) -> 
         let work = move || {
             let show = |line: &str| match is_over.load(Ordering::Relaxed) {
                 true => Err(io::ErrorKind::Interrupted.into()),
-                false => write_line(line, is_terminal),
+                false => write_line(line, is_terminal).map(|()| printed(line)),
             };
             let ended = catch_unwind(AssertUnwindSafe(|| apply(expression, &input, show)));
             let ended = ended.unwrap_or_else(|_| Err(Ended::Error("it broke off".to_owned())));

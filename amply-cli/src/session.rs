@@ -67,6 +67,8 @@ pub(crate) struct Setup {
     pub(crate) reports: Reports,
     /// Of the embedded sandbox: whether agents may sign up.
     pub(crate) agent_signup: bool,
+    /// No key is sent, so that a malformed one is no hindrance.
+    pub(crate) is_keyless: bool,
     /// Nothing is sent, and no store is made. One that is there is opened as for any command.
     pub(crate) is_dry_run: bool,
 }
@@ -101,6 +103,9 @@ impl Session {
         }
         if let Some(key) = key {
             builder = builder.api_key(key);
+        }
+        if setup.is_keyless {
+            builder = builder.without_api_key();
         }
         if let Some(limit) = global.timeout {
             builder = builder.timeout(limit);

@@ -85,6 +85,14 @@ impl Term {
         }
     }
 
+    /// The same of JSON whose point is a text in it; whether that was printed.
+    pub(crate) fn print_json_with(&self, text: &str, point: &str) -> io::Result<bool> {
+        match self.jq {
+            Some(expression) => jq::print_with(expression, text, self.stdout_is_terminal, point),
+            None => self.print_json(text).map(|()| true),
+        }
+    }
+
     /// Prints lines that stand before the data, as they are.
     pub(crate) fn print_head(&self, lines: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();

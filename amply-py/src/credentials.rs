@@ -44,7 +44,7 @@ pub(crate) fn credentials_add_async(
     core.start(py, move |client| async move { client.credentials().add(new).await.map(Plain::from) })
 }
 
-/// Gives the server's answer and its source; None where an attempt before had removed it, and its answer was lost.
+/// Gives the server's answer and its source; None where it is gone, and an attempt before may have removed it.
 #[pyfunction]
 pub(crate) fn credentials_remove(py: Python<'_>, core: &Core, id: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let id = text("id", &id)?;

@@ -2,7 +2,6 @@
 
 use amply_sdk::{ExecuteRequest, Target};
 use pyo3::prelude::*;
-use serde_json::Value;
 
 use crate::answer::Plain;
 use crate::core::Core;
@@ -67,8 +66,6 @@ impl At<'_> {
             }
         };
         let Some(input) = input else { return Ok(request) };
-        let input: Value = serde_json::from_str(input)
-            .map_err(|why| error::invalid(py, &format!("the input cannot be sent as JSON: {why}")))?;
-        Ok(request.input(input))
+        request.input_json(input).map_err(|error| error::raised(py, error))
     }
 }

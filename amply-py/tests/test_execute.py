@@ -125,6 +125,11 @@ def test_an_execution_is_a_route_with_what_came_out(client: Client, run: Run, sa
     assert run(later()).mode == "vault_ref"
 
 
+def test_an_input_is_sent_to_the_digit(client: Client, sandbox: Sandbox) -> None:
+    client.execute("store 1M vectors", target=URL, input={"id": 12345678901234567890123})
+    assert '"input":{"id": 12345678901234567890123}' in sandbox.calls()[-1]["body"]
+
+
 @pytest.mark.parametrize(
     "given, error, says",
     [

@@ -148,10 +148,36 @@ impl BaseUrl {
     }
 }
 
-/// Whether a path has a segment `..`, in any spelling that a server or a proxy may read so.
+/// Whether a path has a segment `..`, in any spelling that a server or a proxy may read so: encoded once or twice, and with
+/// parameters behind it.
 fn climbs(link: &str) -> bool {
-    let path = link.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
-    path.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").split('/').any(|segment| segment == "..")
+    let path = link.split(['?', '#']).next().unwrap_or_default();
+    let once = decoded(path.as_bytes());
+    let twice = decoded(&once);
+    let leads_up = |segment: &[u8]| segment.split(|byte| *byte == b';').next() == Some(b"..");
+    [path.as_bytes(), &once, &twice]
+        .iter()
+        .any(|path| path.split(|byte| matches!(byte, b'/' | b'\\')).any(leads_up))
+}
+
+/// A path without its percent-encoding.
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| char::from(*path.get(at)?).to_digit(16);
+    let (mut text, mut at) = (Vec::with_capacity(path.len()), 0);
+    while let Some(byte) = path.get(at) {
+        let pair = digit(at + 1).zip(digit(at + 2)).filter(|_| *byte == b'%');
+        match pair.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
+            Some(byte) => {
+                text.push(byte);
+                at += 3;
+            }
+            None => {
+                text.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    text
 }
 
 /// Where a URL leads: its origin, or its scheme where it has none.
@@ -217,6 +243,7 @@ mod tests {
             "/route/audit?request_id={id}",
             "/users/@me",
             "/a/..b/%2e",
+            "/a/b;..%/%zz/%2",
             "https://host/api",
             "HTTPS://HOST:443/api",
         ] {
@@ -237,6 +264,12 @@ mod tests {
             ("/api/%2E%2e/admin", "leads out of its folder by `..`"),
             ("/api/x%2f..%2fadmin", "leads out of its folder by `..`"),
             ("https://host/../x", "leads out of its folder by `..`"),
+            ("/api/..;/admin", "leads out of its folder by `..`"),
+            ("/api/..;a=b", "leads out of its folder by `..`"),
+            ("/api/%2e.%3bx/admin", "leads out of its folder by `..`"),
+            ("/api/%252e%252e/admin", "leads out of its folder by `..`"),
+            ("/api/.%252E%252Fadmin", "leads out of its folder by `..`"),
+            ("/api/x%255c..%255cadmin", "leads out of its folder by `..`"),
             ("route", "does not begin with a slash"),
             ("", "does not begin with a slash"),
         ] {

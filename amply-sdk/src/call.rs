@@ -264,12 +264,13 @@ pub(crate) fn typed<T: FromFields>(body: &Bytes, text: &str) -> Result<T, String
     T::from_fields(fields)
 }
 
-/// Reads a 2xx answer. What cannot be read is kept whole in the error: it may have been paid for.
+/// Reads a 2xx answer. What cannot be read is kept whole in the error: it may have been paid for. All else that the error tells is
+/// without the secrets of the request.
 pub(crate) fn decode<T>(
     reply: Reply,
     read: impl FnOnce(&Bytes, &str) -> Result<T, String>,
 ) -> Result<Answer<T>, Error> {
-    let Reply { body, mut meta, request, may_have_been_charged } = reply;
+    let Reply { body, mut meta, request, may_have_been_charged, concealed } = reply;
     let value = match text_of(&body) {
         Ok(text) => check_depth(text).and_then(|()| read(&body, text)),
         Err(error) => Err(format!("it is not UTF-8 from byte {} on", error.valid_up_to())),
@@ -283,7 +284,12 @@ pub(crate) fn decode<T>(
         }
         Err(why) => {
             let request = format!("{} {}", request.0, request.1);
-            let shown = one_line(&String::from_utf8_lossy(&body), 200);
+            let (mut told, mut why) = (body.clone(), why);
+            if let Some(search) = concealed.search() {
+                (told, why) = (search.body(told), search.line(&why));
+                meta.headers = search.headers(meta.headers);
+            }
+            let shown = one_line(&String::from_utf8_lossy(&told), 200);
             let came =
                 if shown.is_empty() { "nothing came".to_owned() } else { format!("it begins `{shown}`") };
             let detail = format!("the answer to {request} is not one of the Amply API: {why}; {came}");
@@ -291,7 +297,7 @@ pub(crate) fn decode<T>(
                 true => "the call may have been charged; the whole answer is in this error",
                 false => "check the base URL, and whether a proxy answers in the server's place",
             };
-            meta.body_request_id = body_request_id(&body);
+            meta.body_request_id = body_request_id(&told);
             Err(Error::Protocol(Box::new(Failure {
                 meta,
                 request,

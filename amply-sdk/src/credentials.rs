@@ -71,7 +71,8 @@ impl Credentials {
 
     /// Has the server forget a credential (`DELETE /credentials/{id}`).
     ///
-    /// It may be sent again after any failure. Where an attempt may have done it and the next one finds nothing, it is removed.
+    /// It may be sent again after any failure. Where an attempt may have done it and the next one finds nothing, it is gone, and
+    /// whether this call removed it is not known: [`RemovedCredential::receipt`] is `None`.
     ///
     /// # Errors
     /// [`Error::Invalid`] for what can be no id, before anything is sent; [`Error::NotFound`] when there is none of this id, or
@@ -152,7 +153,8 @@ impl NewCredential {
 pub struct RemovedCredential {
     /// Which one.
     pub id: String,
-    /// The server's answer; `None` where an earlier attempt of the call had removed it, whose answer was lost.
+    /// The server's answer; `None` where the last attempt of the call found nothing, and one before it may have removed it. Then
+    /// there is no such credential; whether this call removed it, or there never was one of this id, is not known.
     pub receipt: Option<Answer<RemovalReceipt>>,
 }
 

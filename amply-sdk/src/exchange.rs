@@ -52,6 +52,8 @@ pub(crate) struct Reply {
     /// For an error that is found in the answer's content.
     pub(crate) request: (Method, Url),
     pub(crate) may_have_been_charged: bool,
+    /// What such an error must not show.
+    pub(crate) concealed: Concealed,
 }
 
 /// Why an attempt is not the answer.
@@ -174,7 +176,8 @@ impl Call<'_> {
         match judged {
             Ok((body, meta)) => {
                 let request = (self.http.method.clone(), self.http.url.clone());
-                Ok(Reply { body, meta, request, may_have_been_charged: self.charges() })
+                let concealed = self.http.concealed.clone();
+                Ok(Reply { body, meta, request, may_have_been_charged: self.charges(), concealed })
             }
             Err(setback) => Err(setback.error),
         }
@@ -202,7 +205,8 @@ impl Call<'_> {
                     budget.succeeded(taken);
                     let request = (self.http.method.clone(), self.http.url.clone());
                     let may_have_been_charged = self.charges();
-                    return Ok(Reply { body, meta, request, may_have_been_charged });
+                    let concealed = self.http.concealed.clone();
+                    return Ok(Reply { body, meta, request, may_have_been_charged, concealed });
                 }
                 Err(setback) => setback,
             };

@@ -71,10 +71,11 @@ pub struct Contribution {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ToWin {
-    /// How much its score lacks. Below zero for one that a hard limit ruled out and that scores better.
+    /// How much its score lacks. Zero or below for one that scores as well or better: because a hard limit ruled it out, because
+    /// of two equal ones the earlier wins, or for a reason that the answer does not say (then `missing` names it).
     pub gap: Option<f64>,
     /// For each component, what it would take if nothing else changed. Empty for one that was ruled out: it must keep to the
-    /// request's limits first.
+    /// request's limits first. Empty also where the scores that were sent are not exact and the gap is not above zero.
     pub changes: Vec<Change>,
 }
 
@@ -157,6 +158,18 @@ impl Route {
             if provider.components.iter().all(|part| part.value.is_none()) {
                 missing.push(format!("the components of `{id}`"));
             }
+        }
+        // Only what the figures do not give can be so: where they do, ties are decided by the catalog's order.
+        let is_no_worse = |provider: &&Explained| {
+            provider.ruled_out.is_none()
+                && provider.to_win.as_ref().and_then(|to_win| to_win.gap).is_some_and(|gap| gap <= 0.0)
+        };
+        if let Some(other) = explained.iter().find(is_no_worse).filter(|_| model.is_none()) {
+            let [best, other] =
+                [&self.recommended, &other.provider_id].map(|id| crate::text::one_line(id, 80));
+            missing.push(format!(
+                "why `{best}` was recommended and not `{other}`: the scores that were sent do not explain it"
+            ));
         }
         if explained.len() > LOOKED_INTO {
             missing.push(format!("what all but the best {LOOKED_INTO} would need to win"));
@@ -281,11 +294,18 @@ impl View<'_> {
 }
 
 /// What each component would have to be if the others stayed and no other provider moved. All that can be said where only the
-/// rounded scores are known.
+/// rounded scores are known; nothing where by these the provider does not lose.
 fn by_components(components: &[Contribution], gap: f64) -> Vec<Change> {
+    const STEPS: f64 = 1e4;
+    if gap.is_nan() || gap <= 0.0 {
+        return Vec::new();
+    }
     let change = |part: &Contribution| {
         let (weight, value) = (part.weight?, part.value?);
-        let needed = ((value + gap / weight) * 1e4).ceil() / 1e4;
+        let mut needed = (((value + gap / weight) * STEPS).ceil() / STEPS).max(0.0);
+        if needed <= value {
+            needed = ((value * STEPS).floor() + 1.0) / STEPS;
+        }
         let is_reachable = weight > 0.0 && needed.is_finite() && needed <= 1.0;
         Some(Change {
             component: part.component.clone(),
@@ -600,6 +620,48 @@ mod tests {
         assert!((latency.needed.unwrap() - 0.9).abs() < 0.001, "{latency:?}");
         let c = explanation.providers[2].to_win.as_ref().unwrap();
         assert!(c.changes.iter().all(|change| !change.is_reachable && change.needed.is_none()), "{c:?}");
+    }
+
+    #[test]
+    fn what_does_not_lose_by_the_scores_is_told_nothing_that_it_would_need() {
+        let explanation = explained(
+            r#"{"recommended":"a","raw_metrics":{"weights":{"success":0.5,"latency":0.5,"odd":-1},"all_providers":{
+                "b":{"composite_score":0.9,"components":{"success":0.9,"latency":0.9}},
+                "a":{"composite_score":0.8,"components":{"success":0.8,"latency":0.8}},
+                "c":{"composite_score":0.8,"components":{"success":0.8,"latency":0.8}},
+                "d":{"composite_score":0.79999,"components":{"success":1.5,"latency":-3,"odd":0.1}}}}}"#,
+        );
+        assert!(!explanation.is_exact);
+        let to_win = |id: &str| {
+            let found = explanation.providers.iter().find(|provider| provider.provider_id == id);
+            found.unwrap().to_win.clone().unwrap()
+        };
+        for id in ["b", "c"] {
+            assert!(to_win(id).gap.unwrap() <= 0.0 && to_win(id).changes.is_empty(), "{:?}", to_win(id));
+        }
+        let missing = explanation.missing.join("; ");
+        assert!(
+            missing.contains("why `a` was recommended and not `b`: the scores that were sent do not"),
+            "{missing}"
+        );
+        let [success, latency, odd] = &*to_win("d").changes else { panic!("{:?}", to_win("d")) };
+        assert!(!success.is_reachable && !odd.is_reachable, "{success:?} {odd:?}");
+        assert_eq!((latency.needed, latency.change), (Some(0.0), Some(3.0)));
+    }
+
+    #[test]
+    fn what_would_be_needed_is_more_than_what_there_is() {
+        for (value, gap) in [(0.9, 1e-18), (0.123_45, 1e-9), (0.0, 1e-300), (0.5, 0.25)] {
+            let part = Contribution {
+                component: "x".to_owned(),
+                weight: Some(1.0),
+                value: Some(value),
+                contribution: None,
+            };
+            let changes = by_components(&[part], gap);
+            let change = changes.first().unwrap();
+            assert!(change.needed.unwrap() > value && change.change.unwrap() > 0.0, "{change:?}");
+        }
     }
 
     #[test]

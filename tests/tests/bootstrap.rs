@@ -397,11 +397,108 @@ fn an_expression_that_does_not_fit_does_not_cost_the_key() {
     assert_eq!(made.code, Some(1), "{made:?}");
     assert!(json(&made.stdout)["api_key"].as_str().unwrap().starts_with("amply_sk_"), "{made:?}");
     assert!(!made.stderr.contains("amply_sk_") && made.stderr.contains("does not fit"), "{made:?}");
+    // Nor does one that fits and makes something else of it.
+    for (expression, lines) in [
+        (".apikey", "null\n"),
+        ("empty", ""),
+        (".api_key[:20]", "amply_sk_"),
+        (".principal_id", "prn_sandbox_"),
+    ] {
+        let made = signup(&["--sandbox", "--accept-tos", TERMS, "--jq", expression, "-q"], &[], b"");
+        assert_eq!(made.code, Some(1), "{made:?}");
+        assert!(made.stdout.starts_with(lines), "{made:?}");
+        let whole = made.stdout.lines().last().unwrap();
+        assert!(json(whole)["api_key"].as_str().unwrap().starts_with("amply_sk_"), "{made:?}");
+        assert!(!made.stderr.contains("amply_sk_") && made.stderr.contains("has no key in it"), "{made:?}");
+    }
+    // Where the key is in a file there is none to be printed.
+    let folder = TempFolder::new("picked");
+    let file = folder.file("key");
+    let arguments = ["--sandbox", "--accept-tos", TERMS, "--jq", ".apikey", "-q", "--key-file", &file];
+    let made = signup(&arguments, &[], b"");
+    assert_eq!((made.code, &*made.stdout), (Some(0), "null\n"), "{made:?}");
+}
+
+#[test]
+fn a_key_in_a_refusal_goes_where_the_key_would_have_gone() {
+    let body = format!(r#"{{"error":"half","detail":"made {KEY}","api_key":"{KEY}"}}"#);
+    let folder = TempFolder::new("refused");
+    for (number, (head, code, exit, or_else)) in [
+        ("400 Bad Request", "rejected", 2, "if there is none, `/status` shows"),
+        ("402 Payment Required", "rejected", 2, "if there is none, `/status` shows"),
+        ("403 Forbidden", "forbidden", 5, "if there is none, make a key at"),
+        ("500 Internal Server Error", "server", 8, "if there is none, a key may have been made"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let server = answering_signups(head, &body);
+        let at = [("AMPLY_BASE_URL", server.url()), ("AMPLY_SIGNUP_TOKEN", TOKEN)];
+        let shown = signup(&["--accept-tos", TERMS, "--json"], &at, b"");
+        let error = shown.error();
+        assert_eq!((&error["code"], shown.code), (&code.into(), Some(exit)), "{shown:?}");
+        assert_eq!(shown.stdout, format!("{body}\n"));
+        let hint = error["hint"].as_str().unwrap();
+        assert!(hint.starts_with("what came is on standard output; look for the key in it"), "{hint}");
+        assert!(hint.contains(or_else) && !shown.stderr.contains(KEY), "{shown:?}");
+
+        let server = answering_signups(head, &body);
+        let at = [("AMPLY_BASE_URL", server.url()), ("AMPLY_SIGNUP_TOKEN", TOKEN)];
+        let file = folder.file(&format!("key-{number}"));
+        let kept = signup(&["--accept-tos", TERMS, "--key-file", &file], &at, b"");
+        assert_eq!((kept.code, &*kept.stdout), (Some(exit), ""), "{kept:?}");
+        assert!(!kept.stderr.contains(KEY), "{kept:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{body}\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_sent_is_no_hindrance_however_it_looks() {
+    let sandbox = taking_signups().await;
+    for key in ["line\nbreak", "bl ank", "schlüssel"] {
+        let at = [("AMPLY_BASE_URL", sandbox.url()), ("AMPLY_API_KEY", key)];
+        let made = signup(&["--accept-tos", TERMS, "--json"], &at, b"");
+        assert_eq!(made.code, Some(0), "{made:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_status_shows_no_version_of_the_terms_the_manifests_holds() {
+    let json =
+        |body: &str| Act::Send(answer("200 OK\r\nContent-Type: application/json\r\nConnection: close", body));
+    let status = r#"{"diagnostics":{"agent_signup":{"enabled":true,"requires_shared_secret":false}}}"#;
+    let made = format!(r#"{{"api_key":"{KEY}"}}"#);
+    for (manifest, version) in [
+        (r#"{"tos_version_for_signup":"2026-11-01","workflow":{"steps":[{"id":"route"}]}}"#, Some(TERMS)),
+        (
+            r#"{"workflow":{"steps":[{"id":"route"}],"agent_signup":{"tos_version":"2026-11-01"}}}"#,
+            Some(TERMS),
+        ),
+        (r#"{"workflow":{"steps":[{"id":"route"}]}}"#, None),
+        ("not even JSON", None),
+    ] {
+        let server = Scripted::following(vec![vec![json(status)], vec![json(manifest)], vec![json(&made)]]);
+        let signed_up = client_of(server.url()).signup(Signup::accepting("2025-01-01")).await;
+        match version {
+            Some(version) => {
+                let error = failure(signed_up);
+                assert!(matches!(error, Error::Invalid { field: "accept_tos_version", .. }), "{error:?}");
+                assert!(error.to_string().contains(&format!("which are `{version}`")), "{error}");
+                assert_eq!(server.seen().len(), 2);
+            }
+            // The server alone judges it.
+            None => drop(signed_up.unwrap()),
+        }
+        let server = Scripted::following(vec![vec![json(status)], vec![json(manifest)]]);
+        let terms = client_of(server.url()).signup_terms().await.unwrap();
+        assert_eq!(terms.tos_version.as_deref(), version);
+        assert!(!server.seen().concat().to_ascii_lowercase().contains("authorization"));
+    }
 }
 
 #[test]
 fn ctrl_c_while_the_server_is_at_it_says_that_a_key_may_have_been_made() {
-    let status = r#"{"diagnostics":{"agent_signup":{"enabled":true}}}"#;
+    let status = r#"{"diagnostics":{"agent_signup":{"enabled":true,"tos_version":"2026-11-01"}}}"#;
     let head = "200 OK\r\nContent-Type: application/json\r\nConnection: close";
     let server = Scripted::start(vec![Some(answer(head, status)), None]);
     let folder = TempFolder::new("broken-off");

@@ -33,15 +33,30 @@ fn the_page_shows_what_a_terminal_shows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jq_is_applied_to_what_any_command_prints() {
-    let sandbox = Sandbox::builder().start().await.unwrap();
+    let sandbox = Sandbox::builder().agent_signup(true).start().await.unwrap();
     let folder = TempFolder::new("jq");
     let store = folder.file("store.db");
+    let key_file = folder.file("key");
     let route = at(&sandbox, &["route", TASK, "--track", "--jq", ".request_id, .amply_ticket"]);
     let route = printed(route);
     let (id, ticket) = route.trim_end().split_once('\n').unwrap();
     assert!(ticket.starts_with("amply-ticket-1."), "{ticket}");
     for (arguments, expression, expected) in [
         (vec!["route", TASK], ".recommended, .score", "qdrant\n0.8901\n"),
+        (vec!["route", TASK, "--dry-run"], ".body.task", "store 1M vectors\n"),
+        (
+            vec!["execute", TASK, "--target", "https://worker.example/run", "--input", "[1.5]"],
+            ".execution | .status, .output",
+            "succeeded\n[1.5]\n",
+        ),
+        (vec!["agent"], "[.workflow.steps[].id] | first, last", "discover\naudit\n"),
+        (
+            vec!["signup", "--accept-tos", "2026-11-01", "--key-file", &key_file],
+            ".api_key, .tos_version",
+            "null\n2026-11-01\n",
+        ),
+        (vec!["report"], ".period, .totals.routes", "30d\n3\n"),
+        (vec!["credentials", "list"], ".credentials | length", "0\n"),
         (vec!["audit", id], ".route.recommended, .outcome", "qdrant\nnull\n"),
         (vec!["outcome", id, "--success"], ".credits_awarded", "1\n"),
         (vec!["outcome", "--ticket", ticket, "--success"], ".duplicate", "true\n"),
@@ -57,7 +72,7 @@ async fn jq_is_applied_to_what_any_command_prints() {
         ),
         (vec!["health"], ".providers[0] | .state", "healthy\n"),
         (vec!["status"], ".version", "3.1.13\n"),
-        (vec!["platform-metrics"], ".decisions_last_7d", "2\n"),
+        (vec!["platform-metrics"], ".decisions_last_7d", "3\n"),
         (vec!["wallet", "balance"], ".currency", "USD\n"),
         (vec!["openapi"], ".info.version", "3.1.13\n"),
         (vec!["openapi", "--check"], ".version", "3.1.13\n"),
@@ -427,6 +442,13 @@ fn with_json_every_failure_is_one_object_on_standard_error() {
     for (before, arguments, exit_code) in [
         (&to_nobody[..], &["route", TASK][..], 7),
         (&to_nobody, &["route", "--track", TASK], 7),
+        (&to_nobody, &["execute", TASK, "--vault-ref", "cred_a"], 7),
+        (&to_nobody, &["agent"], 7),
+        (&to_nobody, &["signup", "--accept-tos", "2026-11-01"], 7),
+        (&to_nobody, &["report"], 7),
+        (&to_nobody, &["credentials", "list"], 7),
+        (&to_nobody, &["credentials", "remove", "cred_a", "--yes"], 7),
+        (&["--json"], &["route", "", "--dry-run"], 2),
         (&to_nobody, &["outcome", "id", "--success"], 7),
         (&to_nobody, &["audit", "id"], 7),
         (&to_nobody, &["providers"], 7),
@@ -454,6 +476,11 @@ fn with_json_every_failure_is_one_object_on_standard_error() {
     }
     let commands = [
         "route",
+        "execute",
+        "agent",
+        "signup",
+        "report",
+        "credentials",
         "outcome",
         "outbox",
         "audit",

@@ -15,7 +15,9 @@ use amply_tests::paying::{
     states, usd,
 };
 use amply_tests::stage::{Stage, error_of, hint_of};
-use amply_tests::{Act, Log, Scripted, Terminal, answer, failure, table, write};
+use amply_tests::{
+    Act, Log, Scripted, TempFolder, Terminal, amply, answer, at_terminal, failure, table, write,
+};
 use serde_json::{Value, json};
 
 const TASK: &str = "store 1M vectors";
@@ -208,6 +210,99 @@ async fn a_server_that_repeats_a_secret_gets_it_into_no_error_no_answer_and_no_l
             }
         };
         assert_eq!(said.contains("token-0815"), shown, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_of_a_target_is_secret_is_concealed_where_it_is_repeated_alone_or_encoded() {
+    let target = Target::new("https://worker.example/run?key=q%2B%2F-0815&v=1").unwrap();
+    let target = target.header("authorization", "Bearer t/k&n-0815").unwrap();
+    let request = ExecuteRequest::at_target(TASK, target);
+    for echo in [
+        "t/k&n-0815",
+        r"t/k\u0026n-0815",
+        "t%2Fk%26n-0815",
+        "t/k&amp;n-0815",
+        "dC9rJm4tMDgxNQ==",
+        "q%2B%2F-0815",
+        "q+/-0815",
+    ] {
+        for (head, body) in [
+            (
+                "500 Internal Server Error",
+                format!(r#"{{"error":"bad","detail":"called with {echo}","request_id":"r"}}"#),
+            ),
+            ("502 Bad Gateway", format!("<html>{echo}</html>")),
+            ("200 OK\r\nX-Request-Id: t/k&n-0815", format!(r#"["{echo}"]"#)),
+            ("200 OK", format!(r#""{echo}""#)),
+            ("200 OK", format!("{} {echo} is not JSON", "x".repeat(195 - 8))),
+        ] {
+            let server = Scripted::start(vec![Some(answer(head, &body))]);
+            let client = Client::builder().base_url(server.url()).api_key("amply_sk_x").build().unwrap();
+            let error = failure(client.execute(request.clone()).await);
+            let told = format!("{error} {error:?} {:?} {:?}", error.meta(), error.request_id());
+            for part in ["0815", "t/k", "t%2F", "dC9r", "q%2B", "q+/"] {
+                assert!(!told.contains(part), "{echo}: {told}");
+            }
+            let kept = String::from_utf8_lossy(error.body().unwrap()).into_owned();
+            match head.starts_with("200") {
+                // It may have been paid for.
+                true => assert_eq!(kept, body),
+                false => assert!(kept.contains("[secret]") && !kept.contains(echo), "{kept}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_is_gone_after_a_failure_is_not_said_to_be_deleted() {
+    let unknown = || {
+        let json = "Content-Type: application/json\r\nConnection: close";
+        vec![
+            Some(answer(&format!("503 Service Unavailable\r\n{json}"), r#"{"error":"busy"}"#)),
+            Some(answer(&format!("404 Not Found\r\n{json}"), r#"{"error":"credential_not_found"}"#)),
+        ]
+    };
+    let server = Scripted::start(unknown());
+    let client = Client::builder().base_url(server.url()).api_key("amply_sk_x").build().unwrap();
+    let removed = client.credentials().remove("cred_mistyped").await.unwrap();
+    assert!(removed.receipt.is_none() && server.seen().len() == 2);
+
+    let remove = |json: &[&str]| {
+        let server = Scripted::start(unknown());
+        let variables = [("AMPLY_BASE_URL", server.url()), ("AMPLY_API_KEY", "amply_sk_x")];
+        amply(&[json, &["credentials", "remove", "cred_mistyped", "--yes"]].concat(), &variables, b"")
+    };
+    let gone = remove(&["--json"]);
+    assert_eq!(gone.code, Some(0), "{gone:?}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&gone.stdout).unwrap(),
+        json!({"ok": true, "deleted": null, "id": "cred_mistyped", "amply_answered_from": "retry"})
+    );
+    let server = Scripted::start(unknown());
+    let url = server.url();
+    let (seen, code) = at_terminal(&format!(
+        "AMPLY_API_KEY=amply_sk_x amply --base-url {url} credentials remove cred_mistyped --yes"
+    ));
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(seen.ends_with("cred_mistyped is gone; whether this call removed it is not known\n"), "{seen}");
+}
+
+#[test]
+fn the_command_sends_the_input_as_it_was_written() {
+    let input = r#"{"id":12345678901234567890123,"price": 1.10,"a":1,"a":2}"#;
+    let body = r#"{"recommended":"qdrant","execution":{"status":"succeeded"}}"#;
+    let server = Scripted::answering("200 OK", "application/json", body);
+    let folder = TempFolder::new("input");
+    let file = folder.file("input.json");
+    write(file.as_ref(), &format!("{input}\n"));
+    for (given, stdin) in [(input, ""), ("-", input), (&*format!("@{file}"), "")] {
+        let arguments =
+            ["--base-url", server.url(), "-q", "execute", TASK, "--vault-ref", "cred_a", "--input", given];
+        let finished = amply(&arguments, &[], stdin.as_bytes());
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let sent = server.seen().pop().unwrap();
+        assert!(sent.contains(&format!(r#""input":{input}"#)), "{sent}");
     }
 }
 

@@ -144,24 +144,26 @@ async fn list(session: &Session, term: &Term) -> Result<(), Failed> {
     Ok(term.print(&table::lines(&columns, rows.collect(), term.width()).join("\n"))?)
 }
 
-/// What is printed where the server's own answer was lost. The last field is ours and says whose answer this is.
+/// What is printed where no answer of the server tells. The last field is ours and says whose answer this is.
 #[derive(Serialize)]
-struct RemovedBefore<'a> {
+struct Gone<'a> {
     ok: bool,
-    deleted: bool,
+    /// Always null: not known.
+    deleted: Option<bool>,
     id: &'a str,
     amply_answered_from: &'static str,
 }
 
 fn show_removed(removed: &RemovedCredential, term: &Term) -> Result<(), Failed> {
+    let id = table::one_line(&removed.id);
     match (term.is_json(), &removed.receipt) {
         (true, Some(receipt)) => Ok(term.print_json(receipt.text())?),
         (true, None) => {
-            let before =
-                RemovedBefore { ok: true, deleted: true, id: &removed.id, amply_answered_from: "retry" };
+            let gone = Gone { ok: true, deleted: None, id: &removed.id, amply_answered_from: "retry" };
             // A text and two flags can always be written.
-            Ok(term.print_json(&serde_json::to_string(&before).unwrap_or_default())?)
+            Ok(term.print_json(&serde_json::to_string(&gone).unwrap_or_default())?)
         }
-        (false, _) => Ok(term.print(&format!("removed {}", table::one_line(&removed.id)))?),
+        (false, Some(_)) => Ok(term.print(&format!("removed {id}"))?),
+        (false, None) => Ok(term.print(&format!("{id} is gone; whether this call removed it is not known"))?),
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use amply_sdk::{Answer, ExecuteRequest, Execution, Route, Target};
 use clap::ArgGroup;
-use serde_json::Value;
 
 use super::route::{self, RouteArgs, advise, page as page_of_route};
 use crate::args::Global;
@@ -67,23 +66,24 @@ impl ExecuteArgs {
             }
         };
         if let Some(input) = &self.input {
-            request = request.input(read_input(input)?);
+            let (text, origin) = read_input(input)?;
+            request = request.input_json(&text).map_err(|error| {
+                let why = error.message();
+                let why = why.strip_prefix("the input").unwrap_or(&why);
+                Failed::Usage(format!("{origin}{why}; write a text in quotes, and a file as `@FILE`"))
+            })?;
         }
         request.validate()?;
         Ok(Planned { route, request })
     }
 }
 
-fn read_input(typed: &str) -> Result<Value, Failed> {
-    let (text, origin) = match typed.strip_prefix('@') {
+/// The text, which is sent to the digit as it was written, and where it came from.
+fn read_input(typed: &str) -> Result<(String, String), Failed> {
+    Ok(match typed.strip_prefix('@') {
         _ if typed == "-" => (input_from_stdin()?, "standard input".to_owned()),
         Some(file) => (input_from_file(Path::new(file))?, format!("`{}`", table::one_line(file))),
         None => (typed.to_owned(), "`--input`".to_owned()),
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        Failed::Usage(format!(
-            "{origin} is not JSON ({error}); write a text in quotes, and a file as `@FILE`"
-        ))
     })
 }
 

@@ -82,7 +82,7 @@ fn token_from_env() -> Result<Option<Zeroizing<String>>, Failed> {
 }
 
 pub(crate) fn setup() -> Setup {
-    Setup { agent_signup: true, ..Setup::default() }
+    Setup { agent_signup: true, is_keyless: true, ..Setup::default() }
 }
 
 pub(crate) async fn run(session: &Session, planned: Planned, term: &Term) -> Result<(), Failed> {
@@ -160,23 +160,27 @@ fn show(account: &NewAccount, key_file: Option<&mut KeyFile>, term: &Term) -> Re
         return Ok(term.print(&facts(account, Some(file.name()), term))?);
     }
     if term.is_json() {
-        return print_with_key(account.expose_text(), term);
+        return print_with_key(account, term);
     }
     // Alone on its line, so that it is copied whole.
     printed(term.print(key))?;
     Ok(term.print(&format!("\n{}", facts(account, None, term)))?)
 }
 
-/// Prints the answer, or what `--jq` makes of it. Where that comes to nothing the answer is printed whole: it is the one with
-/// the key.
-fn print_with_key(json: &str, term: &Term) -> Result<(), Failed> {
-    let Err(error) = term.print_json(json) else { return Ok(()) };
-    let failed = match Failed::from(error) {
-        Failed::Output(error) => return Err(lost(&error)),
-        Failed::Jq { why, .. } => Failed::Local(format!(
-            "the expression of `--jq` does not fit: {why}; the answer is on standard output, whole, as its key is shown this once"
+/// Prints the answer, or what `--jq` makes of it. Where that is not the key the answer is printed whole: it is the one with it.
+fn print_with_key(account: &NewAccount, term: &Term) -> Result<(), Failed> {
+    let json = account.expose_text();
+    let is_whole = "the answer is on standard output, whole, as its key is shown this once";
+    let failed = match term.print_json_with(json, account.api_key.expose()).map_err(Failed::from) {
+        Ok(true) => return Ok(()),
+        Ok(false) => Failed::Local(format!(
+            "what the expression of `--jq` made of the answer has no key in it; {is_whole}"
         )),
-        other => other,
+        Err(Failed::Output(error)) => return Err(lost(&error)),
+        Err(Failed::Jq { why, .. }) => {
+            Failed::Local(format!("the expression of `--jq` does not fit: {why}; {is_whole}"))
+        }
+        Err(other) => other,
     };
     printed(term.print(&amply_sdk::printable(json)))?;
     Err(failed)
@@ -202,11 +206,9 @@ fn facts(account: &NewAccount, key_is_in: Option<String>, term: &Term) -> String
     table::pairs(pairs, term.width())
 }
 
-/// Puts what came, and could not be read, where the key would have gone.
+/// Puts what came, where a key may be in it though the signup failed, where the key would have gone.
 fn keep_unread(error: Error, key_file: Option<&mut KeyFile>, term: &Term) -> Failed {
-    let is_made = matches!(error, Error::Protocol(_));
-    let came = error.failure().and_then(Failure::expose_sealed_body).filter(|_| is_made);
-    let Some(came) = came else { return error.into() };
+    let Some(came) = error.failure().and_then(Failure::expose_sealed_body) else { return error.into() };
     let written = match key_file {
         Some(file) => file.write(came).map(|()| file.name()),
         None => Err(io::Error::from(ErrorKind::NotFound)),
@@ -219,7 +221,11 @@ fn keep_unread(error: Error, key_file: Option<&mut KeyFile>, term: &Term) -> Fai
             Err(error) => return lost(&error),
         },
     };
-    let hint = format!("what came is {place}; look for the key in it; if there is none, sign up again");
+    let or_else = match &error {
+        Error::Protocol(_) => "sign up again",
+        other => other.hint().unwrap_or("sign up again"),
+    };
+    let hint = format!("what came is {place}; look for the key in it; if there is none, {or_else}");
     Failed::Call { error: Box::new(error), hint: Some(hint) }
 }
 

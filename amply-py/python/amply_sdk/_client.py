@@ -417,7 +417,8 @@ class Client(Base):
     def signup(self, accept_tos_version: str, *, token: str | None = None) -> NewAccount:
         """Signs up for a key of one's own (`POST /signup/agent`). Read the terms first: this accepts them.
 
-        The version is first compared with what `status()` shows. The client's own key, if it has one, is not sent. The call is
+        The version is first compared with what `status()` shows, or `agent()` where that has none; where neither shows one, the
+        server alone judges it. The client's own key, if it has one, is not sent. The call is
         never made again when the server may have heard it.
 
         Args:

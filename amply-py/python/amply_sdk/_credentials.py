@@ -94,7 +94,8 @@ class AddedCredential(Answer):
 class RemovedCredential(Answer):
     """What the server says of a credential that it has removed. From `Credentials.remove`.
 
-    Empty, and without `meta`, where an earlier attempt of the call had removed it and its answer was lost.
+    Empty, and without `meta`, where the last attempt of the call found nothing and one before it may have removed it. Then there is
+    no such credential; whether this call removed it, or there never was one of this id, is not known: `deleted` is None.
 
     Example:
         >>> added = client.credentials.add("qdrant", "s3cret")
@@ -112,7 +113,7 @@ class RemovedCredential(Answer):
 
     @property
     def deleted(self) -> bool | None:
-        """Whether it was removed, in the server's words."""
+        """Whether it was removed, in the server's words; None where that is not known."""
         return _read.flag(self.get("deleted"))
 
 
@@ -155,6 +156,8 @@ class Credentials:
 
     def remove(self, id: str) -> RemovedCredential:
         """Has the server forget a credential (`DELETE /credentials/{id}`). It may be sent again after any failure.
+
+        Where an attempt may have done it and the next one finds nothing, it is gone, and `deleted` is None: not known.
 
         Raises:
             InvalidRequestError: It can be no id; nothing was sent.

@@ -52,7 +52,8 @@ impl Client {
     }
 
     /// What a signup asks for on this server: the version of the terms, where they are if the server says so, and whether it
-    /// takes a token. It comes from `GET /status`, and no key is sent for it.
+    /// takes a token. It comes from `GET /status`, the version also from the manifest (`GET /agent`) where `/status` has none, and
+    /// no key is sent for it.
     ///
     /// # Errors
     /// [`Error::Forbidden`] when agents cannot sign up here; [`Error::Unsupported`] when the server says nothing of signups, as
@@ -72,7 +73,8 @@ impl Client {
 
     /// Signs up for a key (`POST /signup/agent`), which binds a new account of its own.
     ///
-    /// The version of the terms is first compared with what `GET /status` shows, so that nothing is accepted that was not read.
+    /// The version of the terms is first compared with what [`signup_terms`](Self::signup_terms) shows, so that nothing is accepted
+    /// that was not read. Where the server shows none, whatever is given is sent, and the server alone judges it.
     /// A key that this client has is not sent: it has no part in getting another one. The call is never sent again when the
     /// server may have heard it: a key may then have been made that nobody has seen.
     ///
@@ -157,11 +159,30 @@ impl Client {
                 let detail = "agents cannot sign up on this server, as its `/status` says";
                 Err(Error::Forbidden(self.not_sent(detail, meta)?))
             }
+            Some(signup) if signup.tos_version.is_none() => {
+                Ok(AgentSignup { tos_version: self.version_of_manifest(keyless).await?, ..signup })
+            }
             Some(signup) => Ok(signup),
             None => {
                 let detail = "its `/status` says nothing of agents that sign up";
                 Err(Error::Unsupported(self.not_sent(detail, meta)?))
             }
+        }
+    }
+
+    /// The version of the terms by the manifest; `None` where there is none that can be read.
+    async fn version_of_manifest(&self, keyless: &Exchange) -> Result<Option<String>, Error> {
+        let request = self.request_to(&Endpoint::AGENT, "", None, None)?;
+        let span = span_of(&request);
+        let answered = keyless.begin(request, &self.options).send().instrument(span).await;
+        match answered.and_then(|reply| decode::<AgentManifest>(reply, typed)) {
+            Ok(manifest) => {
+                let (manifest, _, _) = manifest.into_parts();
+                let of_workflow = manifest.workflow.agent_signup.and_then(|signup| signup.tos_version);
+                Ok(manifest.tos_version_for_signup.or(of_workflow))
+            }
+            Err(Error::Protocol(_) | Error::NotFound(_) | Error::Unsupported(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

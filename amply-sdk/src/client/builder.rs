@@ -89,6 +89,12 @@ impl ClientBuilder {
         self
     }
 
+    /// No API key, whatever the environment says: for a signup, which is sent without one.
+    pub fn without_api_key(mut self) -> Self {
+        self.api_key = None;
+        self
+    }
+
     /// The base URL; one without a path gets `/api/v1`. `https://www.useamply.com/api/v1` unless set.
     ///
     /// It must be https; http is for this machine only.

@@ -144,6 +144,7 @@ impl World {
             meta: Meta::default(),
             request: (Method::POST, "http://127.0.0.1:9".parse().unwrap()),
             may_have_been_charged: true,
+            concealed: Default::default(),
         }
     }
 

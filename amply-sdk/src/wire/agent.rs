@@ -3,6 +3,8 @@
 //! This file reads it and puts its steps in order; whether its paths stay on the server is asked by the call, which knows the
 //! server.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::fields::{Fields, FromFields};
@@ -166,8 +168,8 @@ pub struct AgentStep {
     pub purpose: Option<String>,
     /// What has to be shown for it, in the server's word, such as `none` or `bearer`.
     pub auth: Option<String>,
-    /// The ids of the steps that it waits for (`after` or `depends_on`, where the server says so). One that the manifest does not
-    /// have is not waited for.
+    /// The ids of the steps that it waits for (`after` or `depends_on`, where the server says so), each once. One that the manifest
+    /// does not have is not waited for, and not among them.
     pub after: Vec<String>,
     /// Fields that have no name here.
     pub extra: Extra,
@@ -345,36 +347,79 @@ fn in_order(steps: Vec<AgentStep>) -> Result<Vec<AgentStep>, String> {
         rank = ORDER.iter().position(|id| *id == step.id).unwrap_or(rank);
         (rank, step)
     });
-    let mut waiting: Vec<(usize, AgentStep)> = ranked.collect();
+    let mut ranked: Vec<(usize, AgentStep)> = ranked.collect();
     // Stable: equals stay as they came.
-    waiting.sort_by_key(|(rank, _)| *rank);
-    let mut ordered = Vec::with_capacity(waiting.len());
-    while !waiting.is_empty() {
-        let is_free = |(_, step): &(usize, AgentStep)| blocker(step, &waiting).is_none();
-        let Some(next) = waiting.iter().position(is_free) else { return Err(circle(&waiting)) };
-        ordered.push(waiting.remove(next).1);
-    }
-    Ok(ordered)
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let mut steps: Vec<AgentStep> = ranked.into_iter().map(|(_, step)| step).collect();
+    let blockers = blockers(&mut steps);
+    let order = sequence(&blockers).map_err(|waiting| circle(&steps, &blockers, &waiting))?;
+    let mut steps: Vec<Option<AgentStep>> = steps.into_iter().map(Some).collect();
+    Ok(order.into_iter().filter_map(|place| steps.get_mut(place)?.take()).collect())
 }
 
-/// A step that this one waits for.
-fn blocker<'a>(step: &AgentStep, waiting: &'a [(usize, AgentStep)]) -> Option<&'a AgentStep> {
-    let waits_for = |(_, other): &&(usize, AgentStep)| step.after.contains(&other.id);
-    waiting.iter().find(waits_for).map(|(_, other)| other)
+/// For each step the places of those that it waits for. What a server lists besides is dropped first: it may be far more than
+/// there are steps.
+fn blockers(steps: &mut [AgentStep]) -> Vec<Vec<usize>> {
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, step) in steps.iter().enumerate() {
+        places.entry(step.id.clone()).or_default().push(place);
+    }
+    let of = |step: &mut AgentStep| {
+        let mut seen = HashSet::new();
+        let named = std::mem::take(&mut step.after);
+        step.after =
+            named.into_iter().filter(|id| places.contains_key(id) && seen.insert(id.clone())).collect();
+        step.after.iter().filter_map(|id| places.get(id)).flatten().copied().collect()
+    };
+    steps.iter_mut().map(of).collect()
+}
+
+/// The places in an order in which each comes after its blockers, always the first of those that are free; else whether each of
+/// them still waits.
+fn sequence(blockers: &[Vec<usize>]) -> Result<Vec<usize>, Vec<bool>> {
+    let mut left: Vec<usize> = blockers.iter().map(Vec::len).collect();
+    let mut is_waiting = vec![true; blockers.len()];
+    let mut waiters = vec![Vec::new(); blockers.len()];
+    for (place, blockers) in blockers.iter().enumerate() {
+        for blocker in blockers {
+            if let Some(waiters) = waiters.get_mut(*blocker) {
+                waiters.push(place);
+            }
+        }
+    }
+    let mut order = Vec::with_capacity(blockers.len());
+    while order.len() < blockers.len() {
+        let next = is_waiting.iter().zip(&left).position(|(is_waiting, left)| *is_waiting && *left == 0);
+        let Some(next) = next else { return Err(is_waiting) };
+        if let Some(is_waiting) = is_waiting.get_mut(next) {
+            *is_waiting = false;
+        }
+        for waiter in waiters.get(next).into_iter().flatten() {
+            if let Some(left) = left.get_mut(*waiter) {
+                *left = left.saturating_sub(1);
+            }
+        }
+        order.push(next);
+    }
+    Ok(order)
 }
 
 /// Of steps that all wait for one another: the first that waits for itself, and through which.
-fn circle(waiting: &[(usize, AgentStep)]) -> String {
-    let mut path: Vec<&AgentStep> = waiting.iter().map(|(_, step)| step).take(1).collect();
-    while let Some(next) = path.last().and_then(|step| blocker(step, waiting)) {
-        let began = path.iter().position(|step| std::ptr::eq(*step, next));
+fn circle(steps: &[AgentStep], blockers: &[Vec<usize>], is_waiting: &[bool]) -> String {
+    let waits = |place: &usize| is_waiting.get(*place) == Some(&true);
+    let mut path: Vec<usize> = (0..steps.len()).filter(waits).take(1).collect();
+    while let Some(next) =
+        path.last().and_then(|place| blockers.get(*place)?.iter().copied().filter(waits).min())
+    {
+        let began = path.iter().position(|place| *place == next);
         path.push(next);
         if let Some(began) = began {
             path.drain(..began);
             break;
         }
     }
-    let names: Vec<_> = path.iter().map(|step| format!("`{}`", one_line(&step.id, 40))).collect();
+    let ids = path.iter().filter_map(|place| steps.get(*place));
+    let names: Vec<_> = ids.map(|step| format!("`{}`", one_line(&step.id, 40))).collect();
     format!(
         "the step {} waits for itself: {}",
         names.first().map(String::as_str).unwrap_or_default(),
@@ -414,6 +459,23 @@ mod tests {
         assert_eq!(why, "the step `route` waits for itself: `route` after `outcome` after `route`");
         let why = ids(r#"[{"id":"a","after":"a"}]"#).unwrap_err();
         assert_eq!(why, "the step `a` waits for itself: `a` after `a`");
+    }
+
+    #[test]
+    fn what_a_step_waits_for_is_no_more_than_there_are_steps() {
+        let others: Vec<String> = (0..255).map(|number| format!("\"s{number}\"")).collect();
+        let mut after = vec!["\"nowhere\"".to_owned(); 5_000];
+        after.extend(others.iter().cycle().take(5_000).cloned());
+        let steps = others.iter().map(|id| format!(r#"{{"id":{id},"after":"none"}}"#));
+        let last = format!(r#"{{"id":"discover","after":[{}]}}"#, after.join(","));
+        let steps = format!("[{}]", std::iter::once(last).chain(steps).collect::<Vec<_>>().join(","));
+        let manifest: AgentManifest = from_text(&format!(r#"{{"workflow":{{"steps":{steps}}}}}"#)).unwrap();
+        let waits: usize = manifest.steps().iter().map(|step| step.after.len()).sum();
+        assert_eq!((manifest.steps().len(), waits), (256, 255));
+        assert_eq!(manifest.steps().last().unwrap().id, "discover");
+        // One name for all of them, and each waits for it.
+        let all = format!("[{}]", vec![r#"{"id":"x","after":["x","x"]}"#; 256].join(","));
+        assert_eq!(ids(&all), Err("the step `x` waits for itself: `x` after `x`".to_owned()));
     }
 
     #[test]

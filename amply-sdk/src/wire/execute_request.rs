@@ -3,12 +3,16 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use reqwest::Url;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::fields::check_depth;
+use super::json::RawJson;
 use super::route_request::RouteRequest;
 use crate::credentials::check_id;
 use crate::error::Error;
@@ -48,7 +52,7 @@ struct How {
     #[serde(flatten)]
     with: With,
     #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<Value>,
+    input: Option<RawJson>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -76,8 +80,29 @@ impl ExecuteRequest {
 
     /// What is handed to whoever executes the task: any JSON.
     pub fn input(mut self, input: impl Into<Value>) -> Self {
-        self.execution.input = Some(input.into());
+        self.execution.input = Some(RawJson::written(Bytes::from(input.into().to_string())));
         self
+    }
+
+    /// The same as JSON text, which is sent as it is: a [`Value`] keeps neither the digits of a long number nor a name that comes
+    /// twice.
+    ///
+    /// ```
+    /// let request = amply_sdk::ExecuteRequest::with_credential("store 1M vectors", "cred_k3v9x2");
+    /// let request = request.input_json("{\"id\": 12345678901234567890123}")?;
+    /// # request.validate()?;
+    /// # Ok::<(), amply_sdk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is no JSON, or nested too deep; the text is not shown.
+    pub fn input_json(mut self, text: &str) -> Result<Self, Error> {
+        let refuse =
+            |why: String| Error::invalid("input", format!("the input is not JSON that can be sent ({why})"));
+        check_depth(text).map_err(&refuse)?;
+        let input: &RawValue = serde_json::from_str(text).map_err(|why| refuse(why.to_string()))?;
+        self.execution.input = Some(RawJson::written(Bytes::copy_from_slice(input.get().as_bytes())));
+        Ok(self)
     }
 
     pub(crate) fn own_idempotency_key(&self) -> Option<&str> {
@@ -88,7 +113,7 @@ impl ExecuteRequest {
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         match &self.execution.with {
             With::VaultRef { .. } => Vec::new(),
-            With::ByoRuntime { target } => target.headers.iter().map(|(_, value)| value.clone()).collect(),
+            With::ByoRuntime { target } => target.secrets(),
         }
     }
 
@@ -159,6 +184,30 @@ impl Target {
     /// The URL, as it was given.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Values of headers and of the URL's query, and what of them may be repeated alone.
+    fn secrets(&self) -> Vec<Secret> {
+        let mut secrets: Vec<Secret> = self.headers.iter().map(|(_, value)| value.clone()).collect();
+        let mut add_part = |part: &str| {
+            let part = Secret::new(part);
+            if part.is_telling() && secrets.iter().all(|secret| secret.as_str() != part.as_str()) {
+                secrets.push(part);
+            }
+        };
+        for (_, value) in &self.headers {
+            // What follows the scheme, as in `Bearer TOKEN`.
+            add_part(value.as_str().split_ascii_whitespace().next_back().unwrap_or_default());
+        }
+        if let Ok(url) = Url::parse(&self.url) {
+            for pair in url.query().unwrap_or_default().split('&') {
+                add_part(pair.split_once('=').map_or(pair, |(_, value)| value));
+            }
+            for (_, value) in url.query_pairs() {
+                add_part(&value);
+            }
+        }
+        secrets
     }
 }
 
@@ -293,6 +342,38 @@ mod tests {
         let shown = format!("{request:?}");
         assert!(shown.contains("https://worker.example/run\"") && shown.contains("authorization"), "{shown}");
         assert!(!shown.contains("hidden"), "{shown}");
+    }
+
+    #[test]
+    fn an_input_as_text_is_sent_to_the_byte() {
+        let text = r#"{"n": 12345678901234567890123, "x":1.10,"a":1,"a":2,"t":"\u00e9"}"#;
+        let request =
+            ExecuteRequest::with_credential("x", "cred_a").input_json(&format!("\n{text} ")).unwrap();
+        let body = serde_json::to_string(&request).unwrap();
+        assert!(body.ends_with(&format!(r#""credential_ref":"cred_a","input":{text}}}}}"#)), "{body}");
+        for (text, says) in
+            [("", "EOF"), ("hidden", "expected value"), ("[1] 2", "trailing"), ("{'a':1}", "key")]
+        {
+            let error =
+                ExecuteRequest::with_credential("x", "cred_a").input_json(text).unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains("hidden"), "{error}");
+        }
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        let error = ExecuteRequest::with_credential("x", "cred_a").input_json(&deep).unwrap_err().to_string();
+        assert!(error.contains("nested deeper"), "{error}");
+    }
+
+    #[test]
+    fn what_may_be_repeated_of_a_target_is_secret_by_itself() {
+        let target = Target::new("https://worker.example/run?token=q-s3cret%2F1&v=1&alone-1&empty=").unwrap();
+        let target = target.header("authorization", "Bearer s3cret-1").unwrap();
+        let target = target.header("x-short", "Key abc").unwrap().header("x-alone", "s3cret-2").unwrap();
+        let secrets = ExecuteRequest::at_target("x", target).secrets();
+        let secrets: Vec<_> = secrets.iter().map(Secret::as_str).collect();
+        assert_eq!(
+            secrets,
+            ["Bearer s3cret-1", "Key abc", "s3cret-2", "s3cret-1", "q-s3cret%2F1", "alone-1", "q-s3cret/1"]
+        );
     }
 
     #[test]

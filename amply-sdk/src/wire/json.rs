@@ -69,9 +69,14 @@ pub(crate) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// The value as a share of the body's own buffer.
+    /// The value as a share of the body's own buffer, or as a copy where it is none of it: an answer that may have been paid for
+    /// is not lost to that.
     pub(crate) fn keep(&self) -> RawJson {
-        RawJson(self.body.slice_ref(self.text.as_bytes()))
+        let (body, text) = (self.body.as_ptr_range(), self.text.as_bytes().as_ptr_range());
+        match body.start <= text.start && text.end <= body.end {
+            true => RawJson(self.body.slice_ref(self.text.as_bytes())),
+            false => RawJson(Bytes::copy_from_slice(self.text.as_bytes())),
+        }
     }
 
     /// The text within the quotes, or a number's own text.
@@ -263,6 +268,15 @@ mod tests {
         assert_eq!(read::<u64>("-1"), None);
         assert_eq!(read::<u64>("1.5"), None);
         assert_eq!(read::<Usd>("1e308"), None);
+    }
+
+    #[test]
+    fn a_value_that_is_no_part_of_the_body_is_copied() {
+        let body = Bytes::from_static(b"[1]");
+        let kept = Part { body: &body, text: "{\"api_key\":\"k\"}" }.keep();
+        assert_eq!(kept.text(), "{\"api_key\":\"k\"}");
+        let part = Part { body: &body, text: std::str::from_utf8(&body).unwrap() }.keep();
+        assert_eq!(part.bytes().as_ptr(), body.as_ptr());
     }
 
     #[test]

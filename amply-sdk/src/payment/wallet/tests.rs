@@ -55,6 +55,7 @@ impl Says {
                 meta: Meta::default(),
                 request: (Method::POST, "http://127.0.0.1:9".parse().unwrap()),
                 may_have_been_charged: true,
+                concealed: Default::default(),
             }),
             Self::TooMany => Err(Error::RateLimited { retry_after: None, failure: Box::new(failure("{}")) }),
             Self::Pay(body) => {

@@ -219,6 +219,7 @@ impl Ask for TheCall {
                 meta: Meta::default(),
                 request: (Method::POST, "http://127.0.0.1:9".parse().unwrap()),
                 may_have_been_charged: true,
+                concealed: Default::default(),
             }),
             _ => Err(self.world.challenge()),
         }
