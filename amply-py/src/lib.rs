@@ -25,6 +25,7 @@ mod route;
 mod sandbox;
 mod savings;
 mod settings;
+mod top_up;
 
 /// A call takes a hundred pieces of memory, some of kilobytes, and gives many of them back on another thread than the one that
 /// took them; that costs the system's allocator an eighth of the call. Without huge pages, which would hold 6 MB more.
@@ -81,6 +82,8 @@ mod native {
     use crate::sandbox::Server;
     #[pymodule_export]
     use crate::savings::{savings_report, savings_report_async};
+    #[pymodule_export]
+    use crate::top_up::{top_up, top_up_async};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the name that Python has for it")]

@@ -334,6 +334,8 @@ def test_a_payer_that_would_wait_for_itself_is_told_at_once(broke: Sandbox, run:
         said.append(str(caught.value))
         with pytest.raises(ConfigError):
             client.route_task_tracked("store")
+        with pytest.raises(ConfigError):
+            client.top_up(1)
         assert client.billing_status().balance_usd == 0
         broke.control("POST", "/balance", {"set_usd": str(request.amount_usd)})
         return Receipt(request.amount_usd)
@@ -349,6 +351,8 @@ def test_a_payer_that_would_wait_for_itself_is_told_at_once(broke: Sandbox, run:
                 await client.route_task("store")
             with pytest.raises(ConfigError, match="it would wait for itself"):
                 await client.route_task_tracked("store")
+            with pytest.raises(ConfigError, match="it would wait for itself"):
+                await client.top_up(1)
             broke.control("POST", "/balance", {"set_usd": str(request.amount_usd)})
             return Receipt(request.amount_usd)
 

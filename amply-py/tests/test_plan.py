@@ -9,7 +9,8 @@ from typing import Any, Callable
 import pytest
 
 from amply_sdk import (
-    AdminTopUp, AsyncClient, Client, InvalidRequestError, PaymentFailedError, Sandbox, SpendPolicy, TopUpService,
+    AdminTopUp, AsyncClient, Client, ConfigError, InvalidRequestError, PaymentFailedError, Sandbox, SpendLimitError, SpendPolicy,
+    TopUpService,
 )  # fmt: skip
 
 NOBODY = "http://127.0.0.1:9"
@@ -82,3 +83,63 @@ def test_the_admin_tops_up_and_the_secret_is_told_to_nobody(broke: Sandbox, run:
     for bad in (None, 7):
         with pytest.raises(TypeError):
             AdminTopUp(secret=bad)  # type: ignore[arg-type]
+
+
+def test_a_top_up_credits_the_wallet_once_for_a_key_and_within_the_caps(sandbox: Sandbox, run: Callable[..., Any]) -> None:
+    settings: dict[str, Any] = {
+        "api_key": sandbox.user_key,
+        "base_url": sandbox.url,
+        "payer": AdminTopUp(secret=sandbox.admin_secret),
+        "spend": SpendPolicy(per_topup="6", per_day="20", per_process_only=True),
+        "store": ":memory:",
+    }
+    with Client(**settings) as client:
+        payment = client.top_up("5", reason="monthly budget", idempotency_key="2026-11")
+        assert (payment.state, payment.amount_usd, payment.principal_id) == ("settled", Decimal(5), sandbox.principal_id)
+        assert client.billing_status().balance_usd == Decimal(15)
+        assert client.top_up(Decimal("5.00"), reason="monthly budget", idempotency_key="2026-11") == payment
+        assert client.payments.list() == [payment] and client.payments.show(payment.id) == payment
+        assert client.billing_status().balance_usd == Decimal(15)
+        with pytest.raises(SpendLimitError) as over:
+            client.top_up(7)
+        assert over.value.cap == "per_topup"
+        assert client.billing_status().balance_usd == Decimal(15)
+
+    async def topped_up() -> tuple[str, Decimal | None]:
+        async with AsyncClient(**settings) as client:
+            payment = await client.top_up(5, principal_id=sandbox.principal_id)
+            with pytest.raises(SpendLimitError):
+                await client.top_up(7)
+            return payment.state, (await client.billing_status()).balance_usd
+
+    assert run(topped_up()) == ("settled", Decimal(20))
+
+
+def test_a_top_up_that_cannot_be_meant_is_refused_before_anything_is_sent(run: Callable[..., Any]) -> None:
+    spend = SpendPolicy(per_topup="6", per_day="20", per_process_only=True)
+    payer = AdminTopUp(secret="secret")
+    kinds = (Client, AsyncClient)
+    client, aclient = (kind(base_url=NOBODY, store=":memory:", spend=spend, payer=payer) for kind in kinds)
+    wrong: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+        (0.1, {}, TypeError, "amount_usd is the float 0.1, which cannot hold most amounts exactly; write '0.1'"),
+        (None, {}, TypeError, "amount_usd must be an amount in USD (Decimal, str or int), not NoneType"),
+        (True, {}, TypeError, "amount_usd must be an amount in USD (Decimal, str or int), not bool"),
+        ("five", {}, ValueError, "amount_usd is 'five', which is no amount in USD"),
+        ("1" * 40, {}, InvalidRequestError, "amount_usd"),
+        (0, {}, InvalidRequestError, "it must be above 0"),
+        ("-1", {}, InvalidRequestError, "it must be above 0"),
+        ("0.001", {}, InvalidRequestError, "in whole cents"),
+        (1, {"principal_id": " "}, InvalidRequestError, "principal_id is empty"),
+        (1, {"reason": 7}, TypeError, "reason must be a str, not int"),
+        (1, {"idempotency_key": "a b"}, InvalidRequestError, "idempotency_key holds a character"),
+    ]
+    for amount, others, kind, says in wrong:
+        with pytest.raises(kind) as refused:
+            client.top_up(amount, **others)
+        assert says in str(refused.value)
+        with pytest.raises(kind) as refused:
+            run(aclient.top_up(amount, **others))
+        assert says in str(refused.value)
+    assert client.payments.list() == []
+    with pytest.raises(ConfigError, match="nobody tops up the wallet"):
+        Client(base_url=NOBODY).top_up(1)

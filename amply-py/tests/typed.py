@@ -39,7 +39,8 @@ def calls() -> None:
         key: str = account.api_key
         execution: Execution = client.execute("store 1M vectors", credential_ref=client.credentials.add("qdrant", "s").id)
         saved: Decimal | None = client.savings_report("90d").totals.saved_usd
-        print(execution.output, saved)
+        topped_up: Decimal = client.top_up(Decimal("5"), idempotency_key="2026-11").amount_usd
+        print(execution.output, saved, topped_up)
     print(cost, first, quick, step, key, route_task(api_key="k", task="t")["recommended"])
 
 
@@ -57,4 +58,5 @@ AsyncClient.from_env(timeout="3")  # type: ignore[arg-type]
 Client(spend=SpendPolicy(per_day=0.1))  # type: ignore[arg-type]
 Client().route_task(b"store")  # type: ignore[arg-type]
 Client().route_task("store", workload_type="writes")  # type: ignore[arg-type]
+Client().top_up(5.0)  # type: ignore[arg-type]
 Client().savings_report("7d")  # type: ignore[arg-type]

@@ -13,30 +13,44 @@ from typing import Any
 
 import pytest
 
-from amply_sdk import AsyncClient, Client, Sandbox
+from amply_sdk import AdminTopUp, AsyncClient, Client, Sandbox, SpendPolicy
 
 TABLE = json.loads((Path(__file__).parent / "table.json").read_text())
 ROWS: dict[str, Any] = TABLE["rows"]
 PROGRAMS = Path(os.environ.get("AMPLY_PROGRAMS", Path(__file__).parents[2] / "target/debug"))
 
 
-def new_sandbox() -> Sandbox:
-    return Sandbox(seed=8, agent_signup=True, clock_standing_at=datetime(2026, 1, 1, tzinfo=timezone.utc))
+def new_sandbox(row: dict[str, Any]) -> Sandbox:
+    standing = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    return Sandbox(seed=8, agent_signup=True, clock_standing_at=standing, **row.get("sandbox", {}))
 
 
-def plain(answer: Any, sandbox: Sandbox) -> Any:
-    """Without what differs from run to run: the port, and how long the server took."""
+def means(row: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
+    """The settings of a client for a row."""
+    settings: dict[str, Any] = {"api_key": sandbox.user_key, "base_url": sandbox.url}
+    if row.get("admin"):
+        settings["payer"] = AdminTopUp(secret=sandbox.admin_secret)
+        settings["store"] = ":memory:"
+        settings["spend"] = SpendPolicy(per_topup="10", per_day="10", per_process_only=True)
+    return settings
+
+
+def plain(answer: Any, sandbox: Sandbox, row: dict[str, Any]) -> Any:
+    """Without what differs from run to run: the port, how long the server took, and what the row `drops`."""
+    dropped = {"compute_ms", *row.get("drops", [])}
     text = json.dumps(answer).replace(sandbox.url.removesuffix("/api/v1"), "http://sandbox")
 
     def without(found: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in found.items() if name != "compute_ms"}
+        return {name: value for name, value in found.items() if name not in dropped}
 
     return json.loads(text, object_hook=without)
 
 
-def by_program(program: str, *arguments: str, store: Path | None = None, stdin: str = "", first: str | None = None) -> Any:
-    with new_sandbox() as sandbox:
+def by_program(program: str, *arguments: str, row: dict[str, Any], store: Path | None = None) -> Any:
+    with new_sandbox(row) as sandbox:
         env = {"AMPLY_API_KEY": sandbox.user_key, "AMPLY_BASE_URL": sandbox.url}
+        if row.get("admin"):
+            env["AMPLY_ADMIN_SECRET"] = sandbox.admin_secret
         if store is not None:
             env["AMPLY_STORE"] = str(store)
 
@@ -51,11 +65,11 @@ def by_program(program: str, *arguments: str, store: Path | None = None, stdin: 
             route = run("--json", "route", "--track", "store 1M vectors")
             words = {"TICKET": route["amply_ticket"], "ROUTE_ID": route["request_id"]}
             arguments = tuple(words.get(word, word) for word in arguments)
-        if program == "amply" and first == "credential":
+        if program == "amply" and row.get("first") == "credential":
             added = run("--json", "credentials", "add", "qdrant", stdin="s3cret")
             words = {"CREDENTIAL": added["credential"]["id"]}
             arguments = tuple(words.get(word, word) for word in arguments)
-        return plain(run(*arguments, stdin=stdin), sandbox)
+        return plain(run(*arguments, stdin=row.get("cli_stdin", "") if program == "amply" else ""), sandbox, row)
 
 
 def call_of(client: Any, name: str) -> Any:
@@ -65,45 +79,46 @@ def call_of(client: Any, name: str) -> Any:
 
 
 def by_client(name: str) -> Any:
-    how = ROWS[name]["python"]
-    with new_sandbox() as sandbox, sandbox.client() as client:
+    row = ROWS[name]
+    how = row["python"]
+    with new_sandbox(row) as sandbox, Client(**means(row, sandbox)) as client:
         args = list(how.get("args", []))
         if how.get("after") == "ticket":
             args.append(client.route_task_tracked("store 1M vectors").ticket)
         elif how.get("after") == "route_id":
             args.append(client.route_task("store 1M vectors").route_id)
-        if ROWS[name].get("first") == "credential":
+        if row.get("first") == "credential":
             added = client.credentials.add("qdrant", "s3cret")
             args += [added.id] if how.get("after") == "credential" else []
-        found = call_of(client, name)(*args, **how.get("kwargs", {}))
-        return plain(getattr(found, how["attribute"]) if "attribute" in how else found, sandbox)
+        found = call_of(client, row.get("call", name))(*args, **how.get("kwargs", {}))
+        return plain(getattr(found, how["attribute"]) if "attribute" in how else found, sandbox, row)
 
 
 async def by_async_client(name: str) -> Any:
-    how = ROWS[name]["python"]
-    with new_sandbox() as sandbox:
-        async with AsyncClient(api_key=sandbox.user_key, base_url=sandbox.url) as client:
+    row = ROWS[name]
+    how = row["python"]
+    with new_sandbox(row) as sandbox:
+        async with AsyncClient(**means(row, sandbox)) as client:
             args = list(how.get("args", []))
             if how.get("after") == "ticket":
                 args.append((await client.route_task_tracked("store 1M vectors")).ticket)
             elif how.get("after") == "route_id":
                 args.append((await client.route_task("store 1M vectors")).route_id)
-            if ROWS[name].get("first") == "credential":
+            if row.get("first") == "credential":
                 added = await client.credentials.add("qdrant", "s3cret")
                 args += [added.id] if how.get("after") == "credential" else []
-            found = await call_of(client, name)(*args, **how.get("kwargs", {}))
-            return plain(getattr(found, how["attribute"]) if "attribute" in how else found, sandbox)
+            found = await call_of(client, row.get("call", name))(*args, **how.get("kwargs", {}))
+            return plain(getattr(found, how["attribute"]) if "attribute" in how else found, sandbox, row)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_call_gives_equal_json_on_every_side(name: str, tmp_path: Path) -> None:
     row = ROWS[name]
-    by_rust = by_program("parity", name)
+    by_rust = by_program("parity", row.get("call", name), row=row)
     assert by_client(name) == by_rust
     assert asyncio.run(by_async_client(name)) == by_rust
     if "cli" in row:
-        store, stdin = tmp_path / "store.db", row.get("cli_stdin", "")
-        by_command = by_program("amply", "--json", *row["cli"], store=store, stdin=stdin, first=row.get("first"))
+        by_command = by_program("amply", "--json", *row["cli"], row=row, store=tmp_path / "store.db")
         if "cli_adds" in row:
             by_command.pop(row["cli_adds"])
         assert (by_command[row["cli_at"]] if "cli_at" in row else by_command) == by_rust
@@ -121,8 +136,8 @@ def test_a_side_that_is_missing_is_missing_indeed() -> None:
 
 def test_every_call_has_a_row() -> None:
     listed = json.loads(subprocess.run([PROGRAMS / "parity", "--list"], capture_output=True, text=True, timeout=60).stdout)
-    assert sorted(ROWS) == listed
-    rows = set(ROWS)
+    rows = {row.get("call", name) for name, row in ROWS.items()}
+    assert sorted(rows) == listed
     public = {name for name in dir(Client) if not name.startswith("_")}
     assert {name for name in rows if "." not in name} == public - set(TABLE["no_rows"]["python"])
     for room in ("payments", "outbox", "credentials"):

@@ -6,6 +6,7 @@ from . import _native
 from ._base import Base, _body, _left, _options, _policy
 from ._billing import BillingStatus, PaidAnswer, Payment
 from ._outcome import AsyncOutbox, Audit, Reported, _done, _latency, _reported, _success, AsyncTracking
+from ._payment import _exact
 from ._results import _answer, _any
 from ._route import Route
 from ._server import Health, OpenApi, PlatformMetrics, Providers, Status
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ._credentials import AsyncCredentials
     from ._events import Event
     from ._execute import Execution, Target
-    from ._payment import AdminTopUp, Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+    from ._payment import AdminTopUp, Receipt, SpendPolicy, TopUpRequest, TopUpService, X402, _Amount
     from ._plan import Plan
     from ._savings import SavingsReport
 
@@ -509,6 +510,31 @@ class AsyncClient(Base):
             'qdrant'
         """
         return _any(await _done(_native.request_async(self._core, method, path, _body(body))))
+
+    async def top_up(
+        self,
+        amount_usd: _Amount,
+        *,
+        principal_id: str | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Payment:
+        """Has the wallet topped up now, without a 402. Arguments and errors: `Client.top_up`.
+
+        Example:
+            >>> async def top_up() -> Payment:
+            ...     payer = AdminTopUp(secret=sandbox.admin_secret)
+            ...     spend = SpendPolicy(per_topup="20", per_day="50", per_process_only=True)
+            ...     async with AsyncClient(
+            ...         api_key=sandbox.user_key, base_url=sandbox.url, payer=payer, spend=spend, store=":memory:"
+            ...     ) as operator:
+            ...         return await operator.top_up("5", reason="monthly budget")
+            >>> run(top_up()).state
+            'settled'
+        """
+        amount = _exact("amount_usd", amount_usd)
+        pending = _native.top_up_async(self._core, amount, principal_id, reason, idempotency_key)
+        return Payment(await _done(pending))
 
     @property
     def payments(self) -> AsyncPayments:

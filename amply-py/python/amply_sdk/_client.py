@@ -6,6 +6,7 @@ from . import _native
 from ._base import Base, _body, _left, _options, _policy
 from ._billing import BillingStatus, PaidAnswer, Payment
 from ._outcome import Audit, Outbox, Reported, TrackedRoute, _latency, _reported, _success
+from ._payment import _exact
 from ._results import _answer, _any
 from ._route import Route
 from ._server import Health, OpenApi, PlatformMetrics, Providers, Status
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ._credentials import Credentials
     from ._events import Event
     from ._execute import Execution, Target
-    from ._payment import AdminTopUp, Receipt, SpendPolicy, TopUpRequest, TopUpService, X402
+    from ._payment import AdminTopUp, Receipt, SpendPolicy, TopUpRequest, TopUpService, X402, _Amount
     from ._plan import Plan
     from ._savings import SavingsReport
 
@@ -607,6 +608,50 @@ class Client(Base):
             'qdrant'
         """
         return _any(_native.request(self._core, method, path, _body(body)))
+
+    def top_up(
+        self,
+        amount_usd: _Amount,
+        *,
+        principal_id: str | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Payment:
+        """Has the wallet topped up now, without a 402 (`POST /billing/topup`), by the client's payer and within its policy.
+
+        For operators, with an `AdminTopUp`. It is a payment like any other: in the ledger before the payer is asked, counted by
+        the caps, and never asked for again when its result is not known. The payment that is returned was made; its state is
+        `settled_not_applied` where the wallet did not show it within a few seconds.
+
+        Args:
+            amount_usd: By how much, in USD, above 0 and in whole cents; exact, so never a float.
+            principal_id: Whose wallet; that of the client's own key unless given.
+            reason: What it is for, in words, for the API's own records and the ledger.
+            idempotency_key: Your own key for this top-up, 1 to 255 visible ASCII characters. A top-up that was made under it is
+                not made again: its payment is the answer. The client's store sees to that.
+
+        Raises:
+            TypeError: The amount is a float or no amount at all.
+            ValueError: The amount cannot be read.
+            InvalidRequestError: The top-up cannot be meant, or nobody says whose wallet it is; nothing was sent.
+            ConfigError: The client has no payer.
+            SpendLimitError: A cap forbids it.
+            PaymentFailedError: The payer said no.
+            PaymentUnknownError: Money may have moved, or another payment of this wallet is open.
+            PaymentNotAppliedError: The key led another payment, which was made.
+            PaymentRefusedError: The billing status, which says whose wallet it is, cannot be had.
+            StoreError: The ledger cannot be read or written.
+
+        Example:
+            >>> payer = AdminTopUp(secret=sandbox.admin_secret)
+            >>> spend = SpendPolicy(per_topup="20", per_day="50", per_process_only=True)
+            >>> with sandbox.client(payer=payer, spend=spend, store=":memory:") as operator:
+            ...     payment = operator.top_up("5", reason="monthly budget", idempotency_key="2026-11")
+            >>> payment.state, payment.amount_usd, client.billing_status().balance_usd
+            ('settled', Decimal('5'), Decimal('15'))
+        """
+        amount = _exact("amount_usd", amount_usd)
+        return Payment(_native.top_up(self._core, amount, principal_id, reason, idempotency_key))
 
     @property
     def payments(self) -> Payments:

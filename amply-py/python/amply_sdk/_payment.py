@@ -335,9 +335,11 @@ def _text(name: str, value: object) -> None:
 
 
 def _amount(name: str, value: Any) -> str | None:
+    return None if value is None else _exact(name, value)
+
+
+def _exact(name: str, value: Any) -> str:
     """An amount as text, exactly."""
-    if value is None:
-        return None
     if isinstance(value, float):
         said = f"write '{value!r}' or Decimal('{value!r}')" if value - value == 0.0 else "write an amount"
         raise TypeError(f"{name} is the float {value!r}, which cannot hold most amounts exactly; {said}")

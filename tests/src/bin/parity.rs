@@ -4,8 +4,8 @@
 use std::io::Write;
 
 use amply_sdk::{
-    AddedCredential, Answer, Client, ExecuteRequest, Method, NewCredential, Outcome, Period, RouteRequest,
-    Signup, Target,
+    AddedCredential, AdminTopUp, Answer, Client, ClientBuilder, ExecuteRequest, Method, NewCredential,
+    Outcome, Period, RouteRequest, Signup, SpendPolicy, Target, TopUpOrder, Usd, env,
 };
 use serde_json::Value;
 
@@ -31,6 +31,7 @@ const CALLS: &[&str] = &[
     "savings_report",
     "signup",
     "status",
+    "top_up",
 ];
 
 #[tokio::main(flavor = "current_thread")]
@@ -78,6 +79,16 @@ async fn ask(client: &Client, call: &str) -> Result<String, Box<dyn std::error::
             client.execute(request).await?.text().to_owned()
         }
         "savings_report" => client.savings_report(Period::Days90).await?.text().to_owned(),
+        "top_up" => {
+            let policy =
+                SpendPolicy::per_topup(Usd::dollars(10)).per_day(Usd::dollars(10)).per_process_only();
+            let operator = ClientBuilder::from_env()
+                .wallet_payer(AdminTopUp::new(std::env::var(env::ADMIN_SECRET)?)?)
+                .spend_policy(policy)
+                .build()?;
+            let payment = operator.top_up(TopUpOrder::new(Usd::dollars(5)).reason("monthly budget")).await?;
+            serde_json::to_string(&payment)?
+        }
         "payments.list" => serde_json::to_string(&client.payments().list().await?)?,
         "request" => {
             let body = serde_json::json!({ "task": task });
