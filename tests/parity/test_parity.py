@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import os
+import re
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +18,7 @@ from amply_sdk import AdminTopUp, AsyncClient, Client, Sandbox, SpendPolicy
 
 TABLE = json.loads((Path(__file__).parent / "table.json").read_text())
 ROWS: dict[str, Any] = TABLE["rows"]
+ENDPOINTS: dict[str, list[str]] = TABLE["endpoints"]
 PROGRAMS = Path(os.environ.get("AMPLY_PROGRAMS", Path(__file__).parents[2] / "target/debug"))
 
 
@@ -78,7 +80,7 @@ def call_of(client: Any, name: str) -> Any:
     return client
 
 
-def by_client(name: str) -> Any:
+def by_client(name: str, called: list[dict[str, Any]] | None = None) -> Any:
     row = ROWS[name]
     how = row["python"]
     with new_sandbox(row) as sandbox, Client(**means(row, sandbox)) as client:
@@ -91,6 +93,8 @@ def by_client(name: str) -> Any:
             added = client.credentials.add("qdrant", "s3cret")
             args += [added.id] if how.get("after") == "credential" else []
         found = call_of(client, row.get("call", name))(*args, **how.get("kwargs", {}))
+        if called is not None:
+            called += sandbox.calls()
         return plain(getattr(found, how["attribute"]) if "attribute" in how else found, sandbox, row)
 
 
@@ -144,3 +148,25 @@ def test_every_call_has_a_row() -> None:
         kind = type(getattr(Client(base_url="http://127.0.0.1:9"), room))
         calls = {name for name, part in vars(kind).items() if inspect.isfunction(part) and not name.startswith("_")}
         assert {name.partition(".")[2] for name in rows if name.startswith(f"{room}.")} == calls - set(TABLE["no_rows"][room])
+
+
+def test_every_endpoint_has_a_row() -> None:
+    with Sandbox() as sandbox, sandbox.client() as client:
+        paths = client.openapi()["paths"]
+    documented = {
+        f"{method.upper()} {path.removeprefix('/api/v1')}" for path, methods in paths.items() for method in methods
+    }
+    assert len(documented) == 18
+    assert set(ENDPOINTS) == documented
+    for endpoint, names in ENDPOINTS.items():
+        assert any({"cli", "python"} <= set(ROWS[name]) for name in names), f"{endpoint}: a row with every side"
+
+
+@pytest.mark.parametrize("endpoint, name", [(endpoint, name) for endpoint, names in ENDPOINTS.items() for name in names])
+def test_the_row_of_an_endpoint_calls_it(endpoint: str, name: str) -> None:
+    called: list[dict[str, Any]] = []
+    by_client(name, called)
+    method, _, path = endpoint.partition(" ")
+    pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", f"/api/v1{path}"))
+    answered = [call for call in called if call["method"] == method and pattern.fullmatch(call["path"].partition("?")[0])]
+    assert [call for call in answered if 200 <= call["status"] < 300]
