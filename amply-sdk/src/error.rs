@@ -226,6 +226,23 @@ pub(crate) fn forget(body: Bytes) {
     }
 }
 
+/// The errors that are a failed exchange and nothing more.
+macro_rules! of_exchange {
+    ($failure:ident) => {
+        Self::Rejected($failure)
+            | Self::Unauthorized($failure)
+            | Self::Forbidden($failure)
+            | Self::NotFound($failure)
+            | Self::Unsupported($failure)
+            | Self::RateLimited { failure: $failure, .. }
+            | Self::QuotaExceeded($failure)
+            | Self::Transport($failure)
+            | Self::Timeout($failure)
+            | Self::Server($failure)
+            | Self::Protocol($failure)
+    };
+}
+
 impl Error {
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Self::Config(message.into())
@@ -308,17 +325,7 @@ impl Error {
             | Self::PaymentFailed(problem)
             | Self::PaymentUnknown(problem)
             | Self::PaymentNotApplied(problem) => Some(problem.failure()),
-            Self::Rejected(failure)
-            | Self::Unauthorized(failure)
-            | Self::Forbidden(failure)
-            | Self::NotFound(failure)
-            | Self::Unsupported(failure)
-            | Self::RateLimited { failure, .. }
-            | Self::QuotaExceeded(failure)
-            | Self::Transport(failure)
-            | Self::Timeout(failure)
-            | Self::Server(failure)
-            | Self::Protocol(failure) => Some(failure),
+            of_exchange!(failure) => Some(failure),
         }
     }
 
@@ -326,17 +333,7 @@ impl Error {
     pub(crate) fn into_failure(self) -> Option<Box<Failure>> {
         match self {
             Self::PaymentRequired(challenge) => Some(Box::new(challenge.into_failure())),
-            Self::Rejected(failure)
-            | Self::Unauthorized(failure)
-            | Self::Forbidden(failure)
-            | Self::NotFound(failure)
-            | Self::Unsupported(failure)
-            | Self::RateLimited { failure, .. }
-            | Self::QuotaExceeded(failure)
-            | Self::Transport(failure)
-            | Self::Timeout(failure)
-            | Self::Server(failure)
-            | Self::Protocol(failure) => Some(failure),
+            of_exchange!(failure) => Some(failure),
             _ => None,
         }
     }
@@ -352,17 +349,7 @@ impl Error {
     /// The failed exchange of an error that is none of payment, for whoever knows more of it.
     pub(crate) fn failure_mut(&mut self) -> Option<&mut Failure> {
         match self {
-            Self::Rejected(failure)
-            | Self::Unauthorized(failure)
-            | Self::Forbidden(failure)
-            | Self::NotFound(failure)
-            | Self::Unsupported(failure)
-            | Self::RateLimited { failure, .. }
-            | Self::QuotaExceeded(failure)
-            | Self::Transport(failure)
-            | Self::Timeout(failure)
-            | Self::Server(failure)
-            | Self::Protocol(failure) => Some(failure),
+            of_exchange!(failure) => Some(failure),
             _ => None,
         }
     }
