@@ -37,37 +37,34 @@ const fn at_times(name: &'static str) -> Sent {
 
 const NOTHING: &[Sent] = &[];
 
-const ROUTE: &[Sent] = &[
-    always("task"),
-    at_times("dimension"),
-    at_times("workload_type"),
-    at_times("filter_complexity"),
-    at_times("budget_usd"),
-    at_times("latency_target_ms"),
-    at_times("budget_usd_per_1m_ops"),
-    at_times("slo_p99_ms"),
-    at_times("referral_tag"),
-    at_times("sandbox_mode"),
-    at_times("enterprise_policy"),
-];
+/// What a route is asked with, and what an execution is asked with besides.
+macro_rules! route_and {
+    ($($more:expr,)*) => {
+        &[
+            always("task"),
+            at_times("dimension"),
+            at_times("workload_type"),
+            at_times("filter_complexity"),
+            at_times("budget_usd"),
+            at_times("latency_target_ms"),
+            at_times("budget_usd_per_1m_ops"),
+            at_times("slo_p99_ms"),
+            at_times("referral_tag"),
+            at_times("sandbox_mode"),
+            at_times("enterprise_policy"),
+            $($more,)*
+        ]
+    };
+}
+
+const ROUTE: &[Sent] = route_and![];
 
 const OUTCOME: &[Sent] =
     &[always("route_id"), always("success"), at_times("actual_latency_ms"), at_times("error_code")];
 
 const ROUTE_OUTCOME: &[Sent] = &[always("request_id"), always("provider_id"), always("outcome")];
 
-const EXECUTE: &[Sent] = &[
-    always("task"),
-    at_times("dimension"),
-    at_times("workload_type"),
-    at_times("filter_complexity"),
-    at_times("budget_usd"),
-    at_times("latency_target_ms"),
-    at_times("budget_usd_per_1m_ops"),
-    at_times("slo_p99_ms"),
-    at_times("referral_tag"),
-    at_times("sandbox_mode"),
-    at_times("enterprise_policy"),
+const EXECUTE: &[Sent] = route_and![
     always("execution"),
     always("execution.mode"),
     at_times("execution.credential_ref"),
