@@ -46,6 +46,8 @@ impl Credentials {
 
     /// All credentials of this principal, without their secrets (`GET /credentials`).
     ///
+    /// It only reads: it may be sent again after any failure.
+    ///
     /// # Errors
     /// [`Error::Forbidden`] for a key that is bound to no principal; else by the table of [`Error`].
     pub async fn list(&self) -> Result<Answer<CredentialList>, Error> {

@@ -25,6 +25,8 @@ impl Client {
     /// A manifest that would lead elsewhere is refused, and so is one whose steps wait for one another: the error says which
     /// step and why, and has the whole answer ([`Error::body`]).
     ///
+    /// It only reads: it may be sent again after any failure.
+    ///
     /// # Errors
     /// [`Error::Protocol`] for a manifest without steps, with a circle, or with a path that leaves the server;
     /// [`Error::Unsupported`] on a server before release 3.1.13; else by the table of [`Error`].
@@ -54,6 +56,8 @@ impl Client {
     /// What a signup asks for on this server: the version of the terms, where they are if the server says so, and whether it
     /// takes a token. It comes from `GET /status`, the version also from the manifest (`GET /agent`) where `/status` has none, and
     /// no key is sent for it.
+    ///
+    /// It only reads: it may be sent again after any failure.
     ///
     /// # Errors
     /// [`Error::Forbidden`] when agents cannot sign up here; [`Error::Unsupported`] when the server says nothing of signups, as

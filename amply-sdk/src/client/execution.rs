@@ -60,6 +60,8 @@ impl Client {
     ///
     /// Not to be confused with [`report`](Self::report), which reports how a route went.
     ///
+    /// It only reads: it may be sent again after any failure.
+    ///
     /// # Errors
     /// [`Error::Forbidden`] for a key that is bound to no principal; else by the table of [`Error`].
     ///

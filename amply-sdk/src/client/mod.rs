@@ -141,6 +141,8 @@ impl Client {
 
     /// How the providers are, by the server's probes (`GET /health`). It needs a key.
     ///
+    /// It only reads: it may be sent again after any failure.
+    ///
     /// # Errors
     /// By the table of [`Error`]; [`Error::Unsupported`] on a server before release 3.1.13.
     pub async fn health(&self) -> Result<Answer<Health>, Error> {
@@ -148,6 +150,8 @@ impl Client {
     }
 
     /// How the server is set up and how it is (`GET /status`).
+    ///
+    /// It only reads: it may be sent again after any failure.
     ///
     /// # Errors
     /// By the table of [`Error`].
@@ -157,6 +161,8 @@ impl Client {
 
     /// The providers that the server ranks (`GET /providers`).
     ///
+    /// It only reads: it may be sent again after any failure.
+    ///
     /// # Errors
     /// By the table of [`Error`].
     pub async fn providers(&self) -> Result<Answer<Providers>, Error> {
@@ -165,6 +171,8 @@ impl Client {
 
     /// The server's own description of what it serves (`GET /openapi`).
     ///
+    /// It only reads: it may be sent again after any failure.
+    ///
     /// # Errors
     /// By the table of [`Error`].
     pub async fn openapi(&self) -> Result<Answer<OpenApi>, Error> {
@@ -172,6 +180,8 @@ impl Client {
     }
 
     /// Public totals of the whole platform (`GET /platform-metrics`).
+    ///
+    /// It only reads: it may be sent again after any failure.
     ///
     /// # Errors
     /// By the table of [`Error`].
@@ -182,6 +192,8 @@ impl Client {
     /// What the wallet of this key's principal holds (`GET /billing/status`). It needs a key that is bound to a user.
     ///
     /// Billing is not a guaranteed v1 contract of the API.
+    ///
+    /// It only reads: it may be sent again after any failure.
     ///
     /// # Errors
     /// By the table of [`Error`]; [`Error::Unsupported`] on a server before release 3.1.13.

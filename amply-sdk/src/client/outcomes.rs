@@ -63,6 +63,8 @@ impl Client {
     ///
     /// Where the ticket's clock was started and the outcome has no latency, the time since is told.
     ///
+    /// It may be sent again after any failure: the server counts a route once.
+    ///
     /// # Errors
     /// [`Error::Invalid`] when the ticket is of another server or another key, or the outcome cannot be right; else by the table
     /// of [`Error`].
@@ -184,6 +186,8 @@ impl Client {
 
     /// What the server knows of a route of this key's principal, with a proof (`GET /route/audit`). It needs a key that is bound
     /// to a user.
+    ///
+    /// It only reads: it may be sent again after any failure.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such route, or it is another's; else by the table of [`Error`].
